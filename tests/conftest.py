@@ -1,0 +1,40 @@
+"""Fixtures and settings shared by all tests."""
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+# A cached kernel is not recompiled when a kernel it calls changes in another file, so the
+# run starts from an empty cache. Numba reads the variable when it is first imported.
+if "NUMBA_CACHE_DIR" not in os.environ:
+    assert "numba" not in sys.modules, "numba was imported before its cache folder could be set"
+    os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="featsim-tests-numba-")
+    atexit.register(shutil.rmtree, os.environ["NUMBA_CACHE_DIR"], ignore_errors=True)
+os.environ["MPLBACKEND"] = "Agg"
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+# No deadline: the first example of a property compiles kernels. Derandomized: a red run can be repeated.
+settings.register_profile("featsim", deadline=None, derandomize=True, max_examples=50, database=None)
+settings.load_profile("featsim")
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator with a fixed seed, new in every test."""
+    return np.random.default_rng(20241008)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets beside the project; tests that need it are skipped without it."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"needs the real data sets in {SHARED_DATA}, which is not there")
+    return SHARED_DATA

@@ -1,0 +1,67 @@
+"""The package as a whole: cheap to import, complete, and honest about versions."""
+
+import json
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import featsim
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run_python(code: str, *options: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *options, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return done.stdout
+
+
+def test_import_is_fast_and_light() -> None:
+    code = (
+        "import json, sys, time; start = time.perf_counter(); import featsim; "
+        "seconds = time.perf_counter() - start; print(json.dumps([seconds, sorted(sys.modules)]))"
+    )
+    runs = [json.loads(run_python(code)) for _ in range(3)]
+    # The best of three: the first run may read cold files, and the machine may be busy.
+    assert min(seconds for seconds, _ in runs) < 0.5
+    heavy = {"numba", "scipy", "matplotlib", "matplotlib.pyplot", "joblib", "xarray", "pooch"}
+    assert not heavy.intersection(runs[0][1])
+
+
+@pytest.mark.parametrize("name", featsim.__all__)
+def test_public_names_load(name: str) -> None:
+    assert getattr(featsim, name) is not None
+    assert name in dir(featsim)
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'no_such_name'"):
+        featsim.no_such_name  # noqa: B018
+
+
+def test_version_is_the_same_everywhere() -> None:
+    assert featsim.__version__ == metadata.version("featsim"), "stale installation; run `make env`"
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(r"^version: (.+)$", citation, re.MULTILINE)[1] == featsim.__version__
+    assert featsim.__version__ in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_version_report() -> None:
+    report = featsim.version_report()
+    assert list(report) == ["featsim", "python", "numpy", "scipy", "numba", "llvmlite", "blas", "os", "cpu"]
+    assert report["numpy"] == metadata.version("numpy")
+    assert all(isinstance(value, str) and value for value in report.values())
+    report["numpy"] = "changed"
+    assert featsim.version_report()["numpy"] == metadata.version("numpy")
+
+
+def test_version_report_ignores_import_order_and_threads() -> None:
+    code = "{}; import featsim, json; print(json.dumps(featsim.version_report()))"
+    first = run_python(code.format("import scipy.linalg, numba"))
+    second = run_python(code.format("import threadpoolctl; threadpoolctl.threadpool_limits(1)"))
+    assert json.loads(first) == json.loads(second) == featsim.version_report()
