@@ -1,0 +1,1 @@
+"""JIT-compiled loops on arrays and scalars; validation happens in their callers."""
