@@ -1,0 +1,40 @@
+"""Models: scores and input gradients of patch networks, linear scores, and users' own."""
+
+from featsim.models.linear import LinearModel
+from featsim.models.protocol import (
+    Model,
+    accuracy,
+    check_score_labels,
+    cross_entropy,
+    loss_cotangent,
+    margin_cotangent,
+    margins,
+    model_input_gradient,
+    model_scores,
+    signs,
+    soft_margin,
+    target_cotangent,
+    wilson_interval,
+)
+from featsim.models.two_layer import TwoLayerNetwork, TwoLayerSpec, smoothed_relu, smoothed_relu_slope
+
+__all__ = [
+    "LinearModel",
+    "Model",
+    "TwoLayerNetwork",
+    "TwoLayerSpec",
+    "accuracy",
+    "check_score_labels",
+    "cross_entropy",
+    "loss_cotangent",
+    "margin_cotangent",
+    "margins",
+    "model_input_gradient",
+    "model_scores",
+    "signs",
+    "smoothed_relu",
+    "smoothed_relu_slope",
+    "soft_margin",
+    "target_cotangent",
+    "wilson_interval",
+]
