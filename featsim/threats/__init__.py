@@ -1,0 +1,7 @@
+"""Threat models: what an adversary may do to an input."""
+
+from featsim.threats.budget import Budget
+from featsim.threats.samples import Samples, as_samples
+from featsim.threats.threat import Threat
+
+__all__ = ["Budget", "Samples", "Threat", "as_samples"]
