@@ -92,7 +92,7 @@ figure-%:
 # already computed; a script that forgets one is told so.
 $(FIGDIR)/%.png $(FIGDIR)/%.pdf $(RESDIR)/%.npz: experiments/plot_%.py $(SOURCES) | $(VENV)/.installed
 	@mkdir -p $(FIGDIR) $(RESDIR)
-	$(BIN)/python experiments/plot_$*.py --figures $(FIGDIR) --results $(RESDIR) $(SIZE:%=--%)
+	$(BIN)/python experiments/plot_$*.py --figures $(FIGDIR) --results $(RESDIR)$(SIZE:%= --%)
 	@for file in $(FIGDIR)/$*.png $(FIGDIR)/$*.pdf $(RESDIR)/$*.npz; do \
 	  test -s $$file || { echo "experiments/plot_$*.py did not write $$file" >&2; exit 1; }; done
 	@touch -c $(FIGDIR)/$*.png $(FIGDIR)/$*.pdf $(RESDIR)/$*.npz

@@ -62,7 +62,8 @@ def api() -> str:
     return page
 
 
-# Written before Sphinx looks for its sources.
-GENERATED.mkdir(exist_ok=True)
+# Written before Sphinx looks for its sources; anew, because a page of a name that is gone would be an orphan.
+shutil.rmtree(GENERATED, ignore_errors=True)
+GENERATED.mkdir()
 (GENERATED / "gallery.rst").write_text(gallery(), encoding="utf-8")
 (GENERATED / "reference.rst").write_text(api(), encoding="utf-8")
