@@ -136,7 +136,7 @@ def test_merged_repeats_leave_sums_over_patches_unchanged(rng):
 def test_merging_needs_equally_many_distinct_patches(arrays):
     X, y = arrays
     X[0, 1] = X[0, 0]
-    with pytest.raises(ValueError, match="same number of distinct patches.*between 2 and 3"):
+    with pytest.raises(ValueError, match=r"same number of distinct patches.*between 2 and 3"):
         patch_data(X, y).merge_repeats()
     data = patch_data(X[:1], y[:1], roles=[0, 1, 1])
     assert data.merge_repeats().n_patches == 3  # equal patches of different roles stay apart

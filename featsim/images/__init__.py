@@ -1,0 +1,16 @@
+"""Images: readers, patching, and data sets of image patches."""
+
+from __future__ import annotations
+
+from featsim.images.image_set import ImageSet, load
+from featsim.images.patching import ImagePatchSpec, Patching, mean_image, patch_images, unstandardise
+
+__all__ = [
+    "ImagePatchSpec",
+    "ImageSet",
+    "Patching",
+    "load",
+    "mean_image",
+    "patch_images",
+    "unstandardise",
+]
