@@ -1,7 +1,8 @@
 """featsim: feature-learning theories of adversarial training, simulated exactly.
 
-Every public name below is loaded when it is first used, so that ``import featsim``
-costs next to nothing and pulls in neither SciPy, Numba nor Matplotlib.
+Every public name is loaded when it is first used, so that ``import featsim`` costs next to nothing and
+pulls in neither SciPy, Numba nor Matplotlib. Type checkers see the names as ``Any`` here and with their
+types in the rooms: ``from featsim.models import TwoLayerSpec``.
 """
 
 from importlib import import_module
@@ -9,10 +10,36 @@ from typing import Any
 
 from featsim._version import __version__
 
-# Public name -> room that exports it. To publish a name, add it here.
-_PUBLIC: dict[str, str] = {
-    "version_report": "featsim.versions",
+# To publish a name of a room, add it here: the documentation lists it and the tests load it.
+_ROOMS: dict[str, tuple[str, ...]] = {
+    "data": ("PatchData", "PatchDataSpec", "patch_data", "sample_like", "sample_patches"),
+    "traces": ("Trace", "load_trace"),
+    "images": ("ImagePatchSpec", "ImageSet", "patch_images"),
+    "threats": ("Budget", "Threat"),
+    "models": (
+        "LinearModel",
+        "Model",
+        "TwoLayerNetwork",
+        "TwoLayerSpec",
+        "accuracy",
+        "cross_entropy",
+        "margins",
+        "smoothed_relu",
+        "smoothed_relu_slope",
+        "soft_margin",
+    ),
+    "decomposition": (
+        "feature_coefficients",
+        "feature_logits",
+        "nonrobust_share",
+        "own_coefficients",
+        "perturbation_parts",
+        "rest_norm",
+    ),
+    "specs": ("Spec", "spec_from_dict"),
+    "versions": ("version_report",),
 }
+_PUBLIC = {name: f"featsim.{room}" for room, names in _ROOMS.items() for name in names}
 
 __all__ = ["__version__", *_PUBLIC]
 

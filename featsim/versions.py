@@ -55,9 +55,7 @@ def _blas() -> str:
     for module in ("numpy.linalg", "scipy.linalg.cython_blas"):
         importlib.import_module(module)
     found = {
-        " ".join(
-            str(library[key]) for key in ("internal_api", "version", "architecture") if library.get(key)
-        )
+        " ".join(str(library[key]) for key in ("internal_api", "version", "architecture") if library.get(key))
         for library in threadpool_info()
         if library["user_api"] == "blas"
     }
