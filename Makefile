@@ -113,8 +113,8 @@ docs: $(VENV)/.installed-dev ## build the documentation into docs/_build/html
 clean: ## remove figures, results, built documentation and caches
 	rm -rf figures results docs/_build docs/_generated build dist htmlcov .coverage
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks
-	find featsim experiments tests docs -name __pycache__ -prune -exec rm -rf {} +
-	find featsim experiments tests docs \( -name '*.nbi' -o -name '*.nbc' \) -exec rm -f {} +
+	find . -name .venv -prune -o -name __pycache__ -prune -exec rm -rf {} +
+	find . -name .venv -prune -o \( -name '*.nbi' -o -name '*.nbc' \) -exec rm -f {} +
 
 distclean: clean ## remove the virtual environment too
 	rm -rf $(VENV) featsim.egg-info
