@@ -1,0 +1,61 @@
+"""One call for every attack."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featsim.attacks.closed_form import exact_linear, feature_attack
+from featsim.attacks.gradient import gradient_attack
+from featsim.attacks.result import AttackResult
+from featsim.attacks.specs import Attack, ExactAttack, FeatureAttack, GradientAttack
+from featsim.models import LinearModel, Model
+from featsim.threats import as_samples
+
+if TYPE_CHECKING:
+    from featsim.data import PatchData
+
+
+def run_attack(
+    attack: Attack,
+    model: Model,
+    data: PatchData | tuple[Any, Any],
+    rng: np.random.Generator | None = None,
+) -> AttackResult:
+    """Attack a model at given samples.
+
+    Parameters
+    ----------
+    attack : GradientAttack, FeatureAttack or ExactAttack
+        What to run.
+    model : Model
+        Any object with ``scores(X)`` of shape (n, c) and
+        ``input_gradient(X, cotangent)`` of the shape of X, see
+        :mod:`featsim.models.protocol`.
+    data : PatchData or tuple (X, y)
+        Samples; plain arrays may have any shape (n, ...).
+    rng : Generator, optional
+        Needed for random starts only.
+
+    Returns
+    -------
+    AttackResult
+        Margins, perturbations and how they were found, sample by sample.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If attack, model and data do not fit together; the message names the way out.
+    """
+    if isinstance(attack, GradientAttack):
+        return gradient_attack(attack, model, as_samples(data), rng)
+    if isinstance(attack, FeatureAttack):
+        return feature_attack(attack, model, as_samples(data))
+    if isinstance(attack, ExactAttack):
+        if not isinstance(model, LinearModel):
+            raise TypeError(f"an exact attack must have a LinearModel, got {type(model).__name__}; use pgd")
+        return exact_linear(model, data, attack.threat)
+    raise TypeError(
+        f"attack must be a GradientAttack, FeatureAttack or ExactAttack, got {type(attack).__name__}"
+    )
