@@ -123,5 +123,7 @@ def spec_from_dict(data: Mapping[str, Any]) -> Any:
     fields = {key: _decode(item) for key, item in data.items() if key != "kind"}
     unknown = set(fields) - names
     if unknown:
-        raise ValueError(f"{kind} has no field {sorted(unknown)[0]!r}; its fields are {', '.join(sorted(names))}")
+        raise ValueError(
+            f"{kind} has no field {sorted(unknown)[0]!r}; its fields are {', '.join(sorted(names))}"
+        )
     return cls(**fields)

@@ -115,13 +115,17 @@ def check_array(
     wanted = "(" + ", ".join(str(length) for length in shape) + ("," if len(shape) == 1 else "") + ")"
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}" + (f"; {hint}" if hint else ""))
+        raise TypeError(
+            f"{name} must hold real numbers, got dtype {array.dtype}" + (f"; {hint}" if hint else "")
+        )
     fits = array.ndim == len(shape) and all(
         length >= 1 if isinstance(want, str) else length == want
         for length, want in zip(array.shape, shape, strict=True)
     )
     if not fits:
-        raise ValueError(f"{name} must have shape {wanted}, got {array.shape}" + (f"; {hint}" if hint else ""))
+        raise ValueError(
+            f"{name} must have shape {wanted}, got {array.shape}" + (f"; {hint}" if hint else "")
+        )
     array = np.ascontiguousarray(array, dtype=np.float64)
     if finite and not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
@@ -134,7 +138,8 @@ def check_array(
 def check_labels(name: str, value: Any, n_samples: int, n_classes: int) -> IntArray:
     """Return `value` as int64 class labels in 0..n_classes-1, one per sample."""
     labels = np.asarray(value)
-    if labels.dtype.kind not in "iub" and not (labels.dtype.kind == "f" and np.all(labels == np.floor(labels))):
+    whole = labels.dtype.kind == "f" and np.isfinite(labels).all() and np.all(labels == np.floor(labels))
+    if labels.dtype.kind not in "iub" and not whole:
         raise TypeError(f"{name} must hold integers, got dtype {labels.dtype}")
     if labels.shape != (n_samples,):
         raise ValueError(f"{name} must have shape ({n_samples},), one label per sample, got {labels.shape}")

@@ -102,7 +102,7 @@ def activation_slope(z, q, rho, code, out):
 
 @inner
 def _add_row(z, c, q, rho, code, acc):
-    """acc += c * s(z); a literal `code` in each loop is what lets LLVM vectorise it."""
+    """Acc += c * s(z); a literal `code` in each loop is what lets LLVM vectorise it."""
     K = z.shape[0]
     if code == 3:
         for a in range(K):
@@ -123,7 +123,7 @@ def _add_row(z, c, q, rho, code, acc):
 
 @inner
 def _scaled_slope(z, gain, q, rho, code, out):
-    """out = gain * s'(z) for one row."""
+    """Out = gain * s'(z) for one row."""
     K = z.shape[0]
     if code == 3:
         for a in range(K):
@@ -221,11 +221,8 @@ def _step_lengths(gg, dg, dd, step, unit, radius):
     if not gg > 0.0:
         return 0.0, 1.0, dd
     length = math.sqrt(gg)
-    if unit:
-        t = step / length
-    else:
-        # A raw step far outside the ball only needs its direction, and must not overflow.
-        t = min(step, 1e100 / length)
+    # A raw step far outside the ball only needs its direction, and must not overflow.
+    t = step / length if unit else min(step, 1e100 / length)
     moved = dd + 2.0 * t * dg + (t * length) * (t * length)
     if moved > radius * radius:
         return t, radius / math.sqrt(moved), radius * radius
@@ -402,7 +399,7 @@ def _attack_block(
             pixels[:n_block] = 0.0
     for s in range(n_block):
         dead[s] = 0.0
-    for inner in range(steps):
+    for ascent in range(steps):
         if attack == COEFFICIENT:
             np.dot(A[:rows], M, H[:rows])
         else:
@@ -421,7 +418,7 @@ def _attack_block(
                 )
             else:
                 alive = _ascend_rows(G, Y, counts, row0, first, last, whole, linf, step, unit, radius)
-            if inner == 0 and not alive:
+            if ascent == 0 and not alive:
                 dead[s] = 1.0
         if attack != COEFFICIENT:
             np.dot(Y[:rows], WE.T, H[:rows])
@@ -432,14 +429,15 @@ def _attack_block(
             first, last = s * P, (s + 1) * P
             _sum_activations(Za, counts, roles, row0, first, last, q, rho, code, parts, acc)
             soft[s], hard[s] = _head(acc, labels[s], k, m, residual)
-            scale = 1.0 if (margin and inner < steps - 1) else _sigmoid(soft[s])
+            scale = 1.0 if (margin and ascent < steps - 1) else _sigmoid(soft[s])
             _write_residual_slope(Za, first, last, residual, scale, k, m, q, rho, code, gain, A)
 
 
 @inner
 def patch_pass(
     X, labels, counts, roles, index, P, W, features, basis, mask, pixel_map, n_pixels,
-    attack, steps, margin, step, unit, radius, whole, linf, k, m, q, rho, code, update, record, coef, dW, stats,
+    attack, steps, margin, step, unit, radius, whole, linf, k, m, q, rho, code,
+    update, record, coef, dW, stats,
 ):  # fmt: skip
     """One sweep over the samples `index` (all of them where it is empty).
 
@@ -467,7 +465,7 @@ def patch_pass(
     rep_cols = K if attack == COEFFICIENT else 1
     H, Za = np.empty((r_rows, K)), np.empty((r_rows, K))
     C, dd = np.empty((r_rows, rep_cols)), np.empty(r_rows)
-    explicit = attack == DIRECT or attack == SUBSPACE
+    explicit = attacked and attack != COEFFICIENT
     Y, G = np.empty((r_rows if explicit else 1, r)), np.empty((r_rows if explicit else 1, r))
     pixels = np.empty((per_block if n_pixels > 0 else 1, max(n_pixels, 1)))
     fold = np.empty((1, max(n_pixels, 1)))
@@ -604,7 +602,7 @@ def patch_pass(
 
 @inner
 def _record_weights(W, features, coef, rest):
-    """coef = W features^T; rest[a] = |w_a - its part in the features' span|."""
+    """Coef = W features^T; rest[a] = |w_a - its part in the features' span|."""
     K, d = W.shape
     if features.shape[0] > 0:
         np.dot(W, features.T, coef)
@@ -656,8 +654,9 @@ def patch_trajectory(
                 continue
             loss += patch_pass(
                 X, labels, counts, roles, batches[t] if sweep == 1 else none, P, W, features, basis, mask,
-                pixel_map, n_pixels, attack, steps, margin, step, unit, radius, whole, linf, k, m, q, rho, code,
-                update and minibatch == (sweep == 1), record_at[t] and sweep == 0, now_coef, dW, now_stats,
+                pixel_map, n_pixels, attack, steps, margin, step, unit, radius, whole, linf,
+                k, m, q, rho, code, update and minibatch == (sweep == 1), record_at[t] and sweep == 0,
+                now_coef, dW, now_stats,
             )  # fmt: skip
         if not math.isfinite(loss):
             return t

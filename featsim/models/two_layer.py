@@ -65,7 +65,7 @@ def smoothed_relu(z: FloatArray, power: float, smoothing: float) -> FloatArray:
 
 
 def smoothed_relu_slope(z: FloatArray, power: float, smoothing: float) -> FloatArray:
-    r"""Derivative of :func:`smoothed_relu`.
+    r"""Return the derivative of :func:`smoothed_relu`.
 
     Parameters
     ----------

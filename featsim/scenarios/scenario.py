@@ -1,0 +1,227 @@
+"""A named setting of a theory: data, model, trainings and evaluations in one spec."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from featsim.data import PatchData
+from featsim.specs import Spec, spec_from_dict
+from featsim.traces import Trace
+from featsim.training import Recording, Schedule, train
+from featsim.validation import check_choice, check_integer
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Training(Spec):
+    """One way to train in a scenario.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        Steps.
+    attack : Spec or None
+        Attack in training; None for standard training.
+    """
+
+    kind: ClassVar[str] = "training"
+
+    schedule: Schedule
+    attack: Spec | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scenario(Spec):
+    """A setting that figures, claims, documentation and command line share.
+
+    Parameters
+    ----------
+    name : str
+        ``"theory/name"``.
+    title : str
+        One line that says what it shows.
+    data : Spec
+        Distribution; has ``sample(n_samples, rng)``.
+    n_samples : int
+        Training samples.
+    model : Spec
+        Model.
+    trainings : mapping of str to Training
+        ``"standard"`` and ``"adversarial"``, or what the theory has.
+    evaluations : tuple of Spec
+        Attacks under which trained weights are evaluated.
+    merge_repeats : bool
+        Whether equal patches of a sample are stored once (the same trajectory, faster).
+    mark : str
+        Where the setting comes from: ``"choice"``, ``"derived"``, ``"recalled"``, ``"source"``.
+    """
+
+    kind: ClassVar[str] = "scenario"
+
+    name: str
+    title: str
+    data: Spec
+    n_samples: int
+    model: Spec
+    trainings: Mapping[str, Training]
+    evaluations: tuple[Spec, ...] = ()
+    merge_repeats: bool = False
+    mark: str = "choice"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n_samples", check_integer("n_samples", self.n_samples, minimum=1))
+        object.__setattr__(self, "trainings", MappingProxyType(dict(self.trainings)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A mapping proxy cannot be pickled, and worker processes need the scenario.
+        return spec_from_dict, (self.to_dict(),)
+
+    @property
+    def theory(self) -> str:
+        """Theory the scenario belongs to: the part of the name before the slash."""
+        return self.name.partition("/")[0]
+
+    def problem(self, seed: int) -> tuple[PatchData, np.random.Generator]:
+        """Return the training data of a seed, and the generator as they leave it.
+
+        Parameters
+        ----------
+        seed : int
+            Seed >= 0 of ``numpy.random.default_rng``; data are drawn first, then initial weights.
+
+        Returns
+        -------
+        data : PatchData
+            Training data.
+        rng : numpy.random.Generator
+            For the initial weights.
+        """
+        rng = np.random.default_rng(check_integer("seed", seed, minimum=0))
+        data: PatchData = self.data.sample(self.n_samples, rng)  # type: ignore[attr-defined]
+        return (data.merge_repeats() if self.merge_repeats else data), rng
+
+    def run(
+        self,
+        training: str,
+        seed: int = 0,
+        *,
+        recording: Recording | None = None,
+        out: str | os.PathLike[str] | None = None,
+        progress: bool = False,
+    ) -> Trace:
+        """Train once.
+
+        Parameters
+        ----------
+        training : str
+            One of the scenario's trainings.
+        seed : int
+            Seed of data and initial weights; equal for all trainings.
+        recording : Recording, optional
+            What to record.
+        out : path-like, optional
+            Where to write, as for :func:`featsim.training.train`.
+        progress : bool
+            Whether to report progress.
+
+        Returns
+        -------
+        Trace
+
+        Raises
+        ------
+        ValueError
+            If the scenario has no such training.
+        """
+        chosen = self.trainings[check_choice("training", training, tuple(self.trainings))]
+        data, rng = self.problem(seed)
+        return train(
+            self.model,  # type: ignore[arg-type]
+            data,
+            schedule=chosen.schedule,
+            attack=chosen.attack,
+            recording=recording,
+            rng=rng,
+            out=out,
+            scenario=self.name,
+            training=training,
+            seed=seed,
+            progress=progress,
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """Return every setting that can be changed, under its dotted name."""
+        found: dict[str, Any] = {}
+        for path, value in _leaves(self._variable()):
+            found.setdefault(".".join(path), value)
+        return found
+
+    def with_settings(self, changes: Mapping[str, Any]) -> Scenario:
+        """Return the scenario with some settings changed.
+
+        Parameters
+        ----------
+        changes : mapping of str to object
+            Dotted names, such as ``"data.noise_std"`` or ``"adversarial.schedule.n_steps"``.
+            A shorter ending will do (``"noise_std"``); one that fits both trainings, such as
+            ``"schedule.n_steps"``, changes both.
+
+        Returns
+        -------
+        Scenario
+
+        Raises
+        ------
+        ValueError
+            If a name fits nothing, or fits settings of different meaning.
+        """
+        data = copy.deepcopy(self._variable())
+        for key, value in changes.items():
+            for path in self._matching(key):
+                node = data
+                for part in path[:-1]:
+                    node = node[part]
+                node[path[-1]] = json.loads(json.dumps(value))
+        trainings = {name: data.pop(name) for name in self.trainings}
+        changed: Scenario = spec_from_dict({**self.to_dict(), **data, "trainings": trainings})
+        return changed
+
+    def _variable(self) -> dict[str, Any]:
+        """Return the changeable part of the JSON, trainings at the top."""
+        data = self.to_dict()
+        return {
+            "n_samples": data["n_samples"],
+            "data": data["data"],
+            "model": data["model"],
+            "merge_repeats": data["merge_repeats"],
+            **data["trainings"],
+        }
+
+    def _matching(self, key: str) -> list[tuple[str, ...]]:
+        wanted = tuple(key.split("."))
+        paths = [path for path, _ in _leaves(self._variable()) if path[-len(wanted) :] == wanted]
+        if not paths:
+            raise ValueError(
+                f"{key!r} is not a setting of {self.name}; its settings are {', '.join(self.settings())}"
+            )
+        meanings = {path[1:] if path[0] in self.trainings else path for path in paths}
+        if len(meanings) > 1:
+            names = ", ".join(sorted(".".join(path) for path in meanings))
+            raise ValueError(f"{key!r} must name one setting, but fits {names}; write more of it")
+        return paths
+
+
+def _leaves(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key != "kind":
+                yield from _leaves(value, (*path, key))
+    else:
+        yield path, node

@@ -1,0 +1,227 @@
+"""The training loop: stretches of steps, records, checkpoints, interruption."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featsim.traces import RunFolder, Trace
+from featsim.training.progress import Progress
+from featsim.training.schedule import Recording, Schedule
+from featsim.training.stepper import Arrays, Chunk, Stepper
+from featsim.versions import version_report
+
+_CHUNK_SECONDS = 0.25  # how long Ctrl-C waits for at most, compilation aside
+_FLUSH_SECONDS = 5.0
+_CHUNK_BYTES = 1 << 26
+
+
+class _Pause:
+    """Whether the user asked to stop."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+
+@contextmanager
+def _catch_interrupt() -> Iterator[_Pause]:
+    """Turn the first Ctrl-C into a request to stop at the next stretch; the second one raises."""
+    pause = _Pause()
+    if threading.current_thread() is not threading.main_thread():
+        yield pause
+        return
+    previous = signal.getsignal(signal.SIGINT)
+
+    def ask(signum: int, frame: Any) -> None:
+        if pause.asked:
+            raise KeyboardInterrupt
+        pause.asked = True
+
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield pause
+    finally:
+        signal.signal(signal.SIGINT, previous if previous is not None else signal.SIG_DFL)
+
+
+class _Run:
+    """One run in progress: its records in memory and, where wanted, on disk."""
+
+    def __init__(self, stepper: Stepper, spec: dict[str, Any], folder: RunFolder | None) -> None:
+        self.stepper, self.spec, self.folder = stepper, spec, folder
+        self.step = 0
+        self.state = stepper.initial_state()
+        self.chunks: list[Arrays] = []
+        self._flushed = 0
+        self._flush_time = time.monotonic()
+        if folder is not None and (found := folder.last_checkpoint()) is not None:
+            self.step, self.state = found.step, found.state
+
+    def take(self, chunk: Chunk, n_steps: int) -> None:
+        """Add what a stretch gave."""
+        self.chunks.append(chunk.records)
+        self.state = chunk.state
+        self.step += n_steps
+        if time.monotonic() - self._flush_time > _FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is not on disk yet, then a checkpoint."""
+        if self.folder is not None and self._flushed < len(self.chunks):
+            self.folder.append(self._joined(self.chunks[self._flushed :]))
+            self._flushed = len(self.chunks)
+            self.folder.checkpoint(self.step, self.state)
+        self._flush_time = time.monotonic()
+
+    def _joined(self, chunks: list[Arrays]) -> Arrays:
+        axes = self.stepper.axes
+        return {
+            name: np.concatenate([chunk[name] for chunk in chunks])
+            for name in axes
+            if axes[name][0] in ("step", "weight_step") and all(name in chunk for chunk in chunks)
+        }
+
+    def end(self, status: str, message: str) -> Trace:
+        """Close the run with what was computed, on disk if that is possible."""
+        final = self.stepper.final_arrays(self.state)
+        if self.folder is None:
+            return self._in_memory(status, message, final)
+        try:
+            self.flush()
+            return self.folder.finish(status, message, final)
+        except OSError as error:
+            advice = f"{error}; free space, then resume {self.folder.path}"
+            message = f"{message}; {advice}" if message else advice
+            warnings.warn(message, RuntimeWarning, stacklevel=4)
+            tail = self._joined(self.chunks[self._flushed :]) if self._flushed < len(self.chunks) else None
+            return self.folder.merge("interrupted", message, final, tail)
+
+    def _in_memory(self, status: str, message: str, final: Arrays) -> Trace:
+        arrays = {**self._joined(self.chunks), **final}
+        axes = {name: words for name, words in self.stepper.axes.items() if name in arrays}
+        return Trace(
+            arrays,
+            axes,
+            spec=self.spec,
+            status=status,
+            message=message,
+            meta=self.stepper.meta,
+            versions=version_report(),
+        )
+
+
+def run_stepper(
+    stepper: Stepper,
+    spec: dict[str, Any],
+    schedule: Schedule,
+    recording: Recording,
+    *,
+    folder: RunFolder | None,
+    label: str,
+    progress: bool,
+) -> Trace:
+    """Train from the stepper's state, or from the folder's checkpoint, to the end.
+
+    Parameters
+    ----------
+    stepper : Stepper
+        Update rule.
+    spec : dict
+        Full configuration, for the trace.
+    schedule, recording : Schedule, Recording
+        How long, and what to record.
+    folder : RunFolder or None
+        Where to write while running.
+    label : str
+        For the progress report.
+    progress : bool
+        Whether to report progress.
+
+    Returns
+    -------
+    Trace
+        With status ``"completed"``, ``"diverged"`` or ``"interrupted"``.
+    """
+    record, keep = recording.steps(schedule.n_steps), recording.weight_steps(schedule.n_steps)
+    run = _Run(stepper, spec, folder)
+    status, message = "completed", ""
+    with (
+        _catch_interrupt() as pause,
+        Progress(schedule.n_steps, label, shown=progress, done=run.step) as report,
+    ):
+        try:
+            diverged = _advance(run, schedule.n_steps, record, keep, lambda: pause.asked, report)
+            if diverged is not None:
+                status = "diverged"
+                message = (
+                    f"loss is not finite at step {diverged}; try step_size below {schedule.step_size / 2:.3g}"
+                )
+                warnings.warn(message, RuntimeWarning, stacklevel=3)
+            elif run.step <= schedule.n_steps:
+                raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            status, message = "interrupted", f"interrupted before step {run.step} of {schedule.n_steps}"
+        except OSError as error:
+            status, message = "interrupted", f"stopped before step {run.step}: {error}"
+        return run.end(status, message)
+
+
+def _advance(
+    run: _Run,
+    n_steps: int,
+    record: np.ndarray[Any, Any],
+    keep: np.ndarray[Any, Any],
+    asked: Callable[[], bool],
+    report: Progress,
+) -> int | None:
+    """Train until the end or until asked to stop; return the step of divergence, if any.
+
+    At the very end `run.step` is n_steps + 1: the final state has been observed too.
+    """
+    length, rate = 1, 0.0
+    while run.step < n_steps and not asked():
+        last = min(n_steps, run.step + length)
+        begin = time.monotonic()
+        chunk = run.stepper.advance(
+            run.state, run.step, last, _between(record, run.step, last), _between(keep, run.step, last)
+        )
+        seconds = time.monotonic() - begin
+        run.take(chunk, chunk.n_done)
+        report.advance(chunk.n_done)
+        if run.step < last:
+            return run.step
+        # Lengthen with care: the first stretch may have been compilation.
+        rate = max(seconds / length, 1e-9)
+        bytes_per_step = sum(array.nbytes for array in chunk.records.values()) / length
+        length = int(min(_CHUNK_SECONDS / rate, 8 * length, _CHUNK_BYTES / max(bytes_per_step, 1.0)))
+        length = max(length, 1)
+    if run.step == n_steps and not asked():
+        final = run.stepper.observe(run.state, n_steps, n_steps in record, n_steps in keep)
+        run.take(final, 1)
+        if final.n_done == 0:
+            return n_steps
+    return None
+
+
+def _between(steps: np.ndarray[Any, Any], first: int, last: int) -> np.ndarray[Any, Any]:
+    return steps[(steps >= first) & (steps < last)]
+
+
+def run_paths(out: str | Path) -> tuple[Path, Path | None]:
+    """Return the run folder behind `out` and the file of the finished trace.
+
+    ``runs/a.npz`` grows in the folder ``runs/a.run``, which goes away once the trace is
+    finished; any other `out` is itself the folder, and stays.
+    """
+    path = Path(out)
+    if path.suffix == ".npz":
+        return path.with_suffix(".run"), path
+    return path, None

@@ -1,0 +1,297 @@
+"""Gradient descent of the two-layer patch network, as a stepper of the training loop."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from featsim.attacks import GradientAttack
+from featsim.data import PatchData
+from featsim.decomposition import feature_logits, nonrobust_share
+from featsim.kernels import patch_network as kernel
+from featsim.models import TwoLayerSpec
+from featsim.traces import STANDARD_AXES
+from featsim.training.run_spec import RunSpec
+from featsim.training.stepper import Arrays, Chunk
+from featsim.validation import FloatArray, IntArray, check_array
+
+_TABLES = ("robust_table", "nonrobust_table")
+_COEFFICIENTS = ("robust_coef", "nonrobust_coef", "rest_norm", *_TABLES)
+_LOGITS = ("robust_logit", "nonrobust_logit", "nonrobust_share")
+_CLEAN = ("clean_loss", "clean_accuracy", "error_probability")
+_PARTS = ("robust_only_accuracy", "nonrobust_only_accuracy")
+_ATTACKED = ("attacked_loss", "attacked_accuracy", "dead_gradients")
+_PERTURBATION = ("perturbation_cosine", "attacked_nonrobust", "attacked_robust")
+_ARRAY_INPUTS = (
+    "X",
+    "y",
+    "robust_features",
+    "nonrobust_features",
+    "roles",
+    "counts",
+    "pixel_map",
+)
+_SCALAR_INPUTS = ("robust_strength", "nonrobust_strength", "n_robust_patches", "n_nonrobust_patches")
+
+
+@dataclasses.dataclass(frozen=True)
+class AttackPlan:
+    """How the kernel is to attack: the representation of delta and the step rule."""
+
+    mode: int = kernel.CLEAN
+    n_steps: int = 0
+    margin: bool = True
+    step_size: float = 0.0
+    unit: bool = True
+    radius: float = 0.0
+    whole: bool = False
+    linf: bool = False
+    basis: FloatArray = dataclasses.field(default_factory=lambda: np.empty((0, 1)))
+    role_mask: FloatArray = dataclasses.field(default_factory=lambda: np.ones((2, 1)))
+
+
+def plan_attack(attack: Any, data: PatchData, n_filters: int) -> AttackPlan:
+    """Choose the cheapest exact representation of the perturbation.
+
+    An l2 attack on K filters costs one K x K product per inner step in coefficient space, and
+    two K x d products directly; the choice depends on the sizes alone.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the attack is not a gradient attack from the clean point.
+    """
+    if attack is None:
+        return AttackPlan()
+    if not isinstance(attack, GradientAttack):
+        raise TypeError(
+            f"attack in training must be a GradientAttack or None, got {type(attack).__name__}; "
+            "evaluate other attacks on the trained weights"
+        )
+    if attack.n_random or tuple(attack.starts) != ("clean",):
+        raise ValueError(
+            f"attack in training must start at the clean point alone, got starts={attack.starts} "
+            f"and n_random={attack.n_random}; use them in evaluation"
+        )
+    if attack.objective not in ("margin", "loss"):
+        raise ValueError(f"objective in training must be 'margin' or 'loss', got {attack.objective!r}")
+    threat = attack.threat
+    budget = threat.bind(data)
+    plan = AttackPlan(
+        mode=kernel.DIRECT,
+        n_steps=attack.n_steps,
+        margin=attack.objective == "margin",
+        step_size=float(attack.step_size),
+        unit=attack.rule == "unit",
+        radius=threat.radius,
+        whole=threat.scope == "input",
+        linf=threat.norm == "linf",
+    )
+    if budget.basis is not None and budget.role_mask is not None:
+        return dataclasses.replace(
+            plan,
+            mode=kernel.SUBSPACE,
+            basis=np.ascontiguousarray(budget.basis),
+            role_mask=np.ascontiguousarray(budget.role_mask, dtype=np.float64),
+        )
+    cheaper = n_filters * (attack.n_steps + 1) < 2 * data.dim * attack.n_steps
+    if threat.norm == "l2" and data.pixel_map is None and cheaper:
+        return dataclasses.replace(plan, mode=kernel.COEFFICIENT)
+    return plan
+
+
+class PatchStepper:
+    """Update rule of :class:`featsim.models.TwoLayerSpec` on patch data.
+
+    Parameters
+    ----------
+    spec : RunSpec
+        Configuration; its model is a TwoLayerSpec.
+    data : PatchData
+        Training data.
+    weights : array_like, shape (k, m, d)
+        Initial weights, finite.
+    batches : array_like of int, shape (n_steps, B)
+        Sample indices of every step; B = 0 for full batch.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the parts do not fit together, or a quantity asked for cannot be recorded.
+    """
+
+    def __init__(self, spec: RunSpec, data: PatchData, weights: Any, batches: Any) -> None:
+        if not isinstance(spec.model, TwoLayerSpec):
+            raise TypeError(f"model must be a TwoLayerSpec, got {type(spec.model).__name__}")
+        self.spec, self.model, self.data = spec, spec.model, data
+        shape = (data.n_classes, self.model.width, data.dim)
+        self._weights = check_array("initial_weights", weights, shape)
+        self._batches = _check_batches(batches, spec.schedule.n_steps, data.n_samples)
+        self._plan = plan_attack(spec.attack, data, shape[0] * shape[1])
+        known = data.robust_features is not None and data.nonrobust_features is not None
+        self._features = data.features if known else np.empty((0, data.dim))
+        self.quantities = self._choose(spec.recording.quantities)
+        self.axes: Mapping[str, tuple[str, ...]] = {
+            "steps": ("step",),
+            **{name: STANDARD_AXES.get(name, ("step",)) for name in self.quantities},
+            "weight_steps": ("weight_step",),
+            "weights": STANDARD_AXES["weights"],
+            "final_weights": STANDARD_AXES["final_weights"],
+        }
+        competing = [name for name in ("robust_coef", "nonrobust_coef") if name in self.quantities]
+        self.meta: dict[str, Any] = {"competing": competing} if len(competing) == 2 else {}
+
+    @property
+    def inputs(self) -> Arrays:
+        """All that the run starts from, for :meth:`from_inputs`."""
+        found = {name: getattr(self.data, name) for name in _ARRAY_INPUTS + _SCALAR_INPUTS}
+        arrays = {name: np.asarray(value) for name, value in found.items() if value is not None}
+        n_classes = np.asarray(self.data.n_classes)
+        return {**arrays, "n_classes": n_classes, "weights": self._weights, "batches": self._batches}
+
+    @classmethod
+    def from_inputs(cls, spec: RunSpec, inputs: Arrays) -> PatchStepper:
+        """Rebuild a stepper from what :attr:`inputs` gave."""
+        arrays: dict[str, Any] = {name: inputs.get(name) for name in _ARRAY_INPUTS}
+        for name in ("robust_strength", "nonrobust_strength"):
+            arrays[name] = float(inputs[name]) if name in inputs else None
+        for name in ("n_robust_patches", "n_nonrobust_patches"):
+            arrays[name] = int(inputs[name]) if name in inputs else None
+        data = PatchData(n_classes=int(inputs["n_classes"]), spec=spec.data, **arrays)
+        return cls(spec, data, inputs["weights"], inputs["batches"])
+
+    def available(self) -> tuple[str, ...]:
+        """Return the quantities that can be recorded for this data and attack."""
+        names: tuple[str, ...] = _CLEAN
+        attacked = self._plan.mode != kernel.CLEAN
+        if attacked:
+            names += _ATTACKED
+        if len(self._features):
+            names = _COEFFICIENTS + names
+            roles = self.data.roles
+            if (roles == 0).any() or (roles == 1).any():
+                names += _PARTS + (_PERTURBATION if attacked else ())
+            strengths = [getattr(self.data, name) for name in _SCALAR_INPUTS]
+            if None not in strengths:
+                names += _LOGITS
+        else:
+            names = ("rest_norm", *names)
+        return names
+
+    def _choose(self, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
+        available = self.available()
+        if wanted is None:
+            return tuple(name for name in available if name not in _TABLES)
+        for name in wanted:
+            if name not in available:
+                raise ValueError(
+                    f"quantities must be among {', '.join(available)} for this data and attack, got {name!r}"
+                )
+        return wanted
+
+    def initial_state(self) -> Arrays:
+        """Return the initial weights."""
+        return {"weights": self._weights}
+
+    def final_arrays(self, state: Arrays) -> Arrays:
+        """Return the weights at the end."""
+        return {"final_weights": state["weights"]}
+
+    def advance(self, state: Arrays, first: int, last: int, record: IntArray, keep: IntArray) -> Chunk:
+        """Do the updates first..last-1; see :class:`featsim.training.stepper.Stepper`."""
+        return self._run(state, first, last, record, keep, update=True)
+
+    def observe(self, state: Arrays, step: int, record: bool, keep: bool) -> Chunk:
+        """Record the state before `step` without an update."""
+        here = np.array([step], dtype=np.int64)
+        return self._run(state, step, step + 1, here[: int(record)], here[: int(keep)], update=False)
+
+    def _run(
+        self, state: Arrays, first: int, last: int, record: IntArray, keep: IntArray, *, update: bool
+    ) -> Chunk:
+        data, plan, model = self.data, self._plan, self.model
+        k, m, d = self._weights.shape
+        weights = np.array(state["weights"]).reshape(k * m, d)
+        coef = np.empty((len(record), k * m, len(self._features)))
+        rest = np.empty((len(record), k * m))
+        stats = np.empty((len(record), kernel.N_STATISTICS))
+        kept = np.empty((len(keep), k * m, d))
+        batches = self._batches[first:last] if update else self._batches[:1, :0]
+        code = int(model.power) if model.power in (1.0, 2.0, 3.0, 4.0) else 0
+        pixels = np.empty((0, 0), np.int64) if data.pixel_map is None else data.pixel_map
+        n_pixels = int(pixels.max()) + 1 if pixels.size else 0
+        # One BLAS thread: more would change the bits, and blocks are too small to gain.
+        with threadpool_limits(1, user_api="blas"):
+            n_done = kernel.patch_trajectory(
+                data.X.reshape(-1, d), data.y, data.counts.ravel(), data.roles.ravel(),
+                np.ascontiguousarray(batches), data.n_patches, weights,
+                self._features, plan.basis, plan.role_mask, pixels, n_pixels,
+                plan.mode, plan.n_steps, plan.margin, plan.step_size, plan.unit, plan.radius, plan.whole,
+                plan.linf,
+                k, m, model.power, model.smoothing, code, self.spec.schedule.step_size,
+                last - first, _flags(record, first, last), _flags(keep, first, last), update,
+                coef, rest, stats, kept,
+            )  # fmt: skip
+        # A run that diverged at step t has recorded t, and nothing later.
+        n_record = int(np.searchsorted(record, first + n_done, side="right"))
+        n_keep = int(np.searchsorted(keep, first + n_done, side="right"))
+        records = self._records(coef[:n_record], rest[:n_record], stats[:n_record])
+        records["steps"] = np.asarray(record[:n_record], dtype=np.int64)
+        records["weight_steps"] = np.asarray(keep[:n_keep], dtype=np.int64)
+        records["weights"] = kept[:n_keep].reshape(n_keep, k, m, d)
+        return Chunk(n_done=n_done, records=records, state={"weights": weights.reshape(k, m, d)})
+
+    def _records(self, coef: FloatArray, rest: FloatArray, stats: FloatArray) -> Arrays:
+        k, m, _ = self._weights.shape
+        t = len(coef)
+        named: dict[str, FloatArray] = {name: stats[:, c] for c, name in enumerate(kernel.STATISTICS)}
+        named["rest_norm"] = rest.reshape(t, k, m)
+        if coef.shape[2]:
+            table = coef.reshape(t, k, m, 2 * k)
+            own = np.arange(k)
+            named["robust_table"], named["nonrobust_table"] = table[..., :k], table[..., k:]
+            # Indexing class and feature together puts that axis first.
+            named["robust_coef"] = np.moveaxis(table[:, own, :, own], 0, 1)
+            named["nonrobust_coef"] = np.moveaxis(table[:, own, :, k + own], 0, 1)
+            if "nonrobust_share" in self.available():
+                self._add_logits(named)
+        return {name: np.ascontiguousarray(named[name]) for name in self.quantities}
+
+    def _add_logits(self, named: dict[str, FloatArray]) -> None:
+        data, model = self.data, self.model
+        for name, coef, strength, count in (
+            ("robust_logit", "robust_coef", data.robust_strength, data.n_robust_patches),
+            ("nonrobust_logit", "nonrobust_coef", data.nonrobust_strength, data.n_nonrobust_patches),
+        ):
+            named[name] = feature_logits(
+                named[coef],
+                strength=float(strength or 0.0),
+                n_patches=int(count or 0),
+                power=model.power,
+                smoothing=model.smoothing,
+            )
+        named["nonrobust_share"] = nonrobust_share(named["robust_logit"], named["nonrobust_logit"])
+
+
+def _flags(steps: IntArray, first: int, last: int) -> np.ndarray[Any, Any]:
+    flags = np.zeros(last - first, dtype=np.bool_)
+    flags[np.asarray(steps, dtype=np.int64) - first] = True
+    return flags
+
+
+def _check_batches(batches: Any, n_steps: int, n_samples: int) -> IntArray:
+    array = np.asarray(batches)
+    if array.ndim != 2 or len(array) != n_steps or array.dtype.kind not in "iu":
+        raise ValueError(
+            f"batches must hold integers of shape (n_steps, B) = ({n_steps}, B), "
+            f"got dtype {array.dtype} and shape {array.shape}"
+        )
+    if array.size and (array.min() < 0 or array.max() >= n_samples):
+        raise ValueError(
+            f"batches must hold sample indices in 0..{n_samples - 1}, got {array.min()}..{array.max()}"
+        )
+    return np.ascontiguousarray(array, dtype=np.int64)

@@ -1,0 +1,54 @@
+"""Progress of long work: a bar on a terminal, plain lines in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any, Self
+
+_LOG_SECONDS = 10.0
+
+
+class Progress:
+    """Count steps done, on standard error; silent where `shown` is false.
+
+    Parameters
+    ----------
+    total : int
+        Steps of the whole work.
+    label : str
+        What is being done.
+    shown : bool
+        Whether to show anything.
+    done : int
+        Steps already done.
+    """
+
+    def __init__(self, total: int, label: str, *, shown: bool, done: int = 0) -> None:
+        self._total, self._label, self._done = total, label, done
+        self._bar: Any = None
+        self._log = shown and not sys.stderr.isatty()
+        self._last = time.monotonic()
+        if shown and not self._log:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, initial=done, desc=label, unit="step", leave=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def advance(self, n_steps: int) -> None:
+        """Report `n_steps` more steps."""
+        self._done += n_steps
+        if self._bar is not None:
+            self._bar.update(n_steps)
+        elif self._log and time.monotonic() - self._last >= _LOG_SECONDS:
+            self._last = time.monotonic()
+            print(f"{self._label}: step {self._done} of {self._total}", file=sys.stderr, flush=True)

@@ -1,0 +1,144 @@
+"""How long to train, and what to record."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from featsim.specs import Spec
+from featsim.validation import IntArray, check_integer, check_real
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Schedule(Spec):
+    r"""Gradient descent :math:`W \leftarrow W - \eta \nabla L(W)`.
+
+    Parameters
+    ----------
+    n_steps : int
+        Number T of updates, at least 1.
+    step_size : float
+        Step size :math:`\eta`, greater than 0.
+    batch_size : int or None
+        None for full batch; otherwise samples per step. Minibatches pass through random
+        permutations of the data, drawn before training starts; an incomplete batch at the
+        end of a pass is left out.
+
+    Raises
+    ------
+    ValueError
+        If a field is outside its range.
+    """
+
+    kind: ClassVar[str] = "schedule"
+
+    n_steps: int
+    step_size: float = 1.0
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n_steps", check_integer("n_steps", self.n_steps, minimum=1))
+        object.__setattr__(self, "step_size", check_real("step_size", self.step_size, above=0.0))
+        if self.batch_size is not None:
+            object.__setattr__(self, "batch_size", check_integer("batch_size", self.batch_size, minimum=1))
+
+    def draw_batches(self, n_samples: int, rng: np.random.Generator) -> IntArray:
+        """Draw the sample indices of every step, shape (n_steps, batch_size); (n_steps, 0) for full batch.
+
+        Raises
+        ------
+        ValueError
+            If `batch_size` exceeds `n_samples`.
+        """
+        if self.batch_size is None:
+            return np.empty((self.n_steps, 0), dtype=np.int64)
+        if self.batch_size > n_samples:
+            raise ValueError(
+                f"batch_size must be <= n_samples = {n_samples}, got {self.batch_size}; "
+                "use batch_size=None for full batch"
+            )
+        per_pass = n_samples // self.batch_size
+        passes = -(-self.n_steps // per_pass)
+        rows = [
+            rng.permutation(n_samples)[: per_pass * self.batch_size].reshape(per_pass, self.batch_size)
+            for _ in range(passes)
+        ]
+        return np.ascontiguousarray(np.concatenate(rows)[: self.n_steps], dtype=np.int64)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recording(Spec):
+    """Which steps to record, which quantities, and where to keep the weights.
+
+    Step t is the state before update t, t = 0..n_steps; step n_steps is the final state.
+
+    Parameters
+    ----------
+    every : int
+        Record every `every`-th step and the final state. Ignored where one of the next two is given.
+    n_log : int or None
+        Record about this many steps, logarithmically spaced, with 0 and the final state.
+    at : tuple of int or None
+        Record exactly these steps.
+    quantities : tuple of str or None
+        Names to record; None for all but the full tables over all features.
+    weights_at : tuple of int
+        Steps at which the weights are kept. The final weights are always kept.
+
+    Raises
+    ------
+    ValueError
+        If a field is outside its range, or both `n_log` and `at` are given.
+    """
+
+    kind: ClassVar[str] = "recording"
+
+    every: int = 1
+    n_log: int | None = None
+    at: tuple[int, ...] | None = None
+    quantities: tuple[str, ...] | None = None
+    weights_at: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "every", check_integer("every", self.every, minimum=1))
+        if self.n_log is not None:
+            object.__setattr__(self, "n_log", check_integer("n_log", self.n_log, minimum=2))
+            if self.at is not None:
+                raise ValueError("at must be None when n_log is given; choose one of them")
+        for name in ("at", "weights_at"):
+            chosen = getattr(self, name)
+            if chosen is not None:
+                steps = {check_integer(f"{name}[{i}]", step, minimum=0) for i, step in enumerate(chosen)}
+                object.__setattr__(self, name, tuple(sorted(steps)))
+        if self.quantities is not None:
+            given: object = self.quantities
+            if isinstance(given, str):
+                raise ValueError(f"quantities must be a tuple of names, got {given!r}; use a comma")
+            object.__setattr__(self, "quantities", tuple(dict.fromkeys(self.quantities)))
+
+    def steps(self, n_steps: int) -> IntArray:
+        """Return the recorded steps in increasing order.
+
+        Raises
+        ------
+        ValueError
+            If a given step lies beyond `n_steps`.
+        """
+        if self.at is not None:
+            return _within("at", self.at, n_steps)
+        if self.n_log is not None:
+            spaced = np.rint(np.geomspace(1, n_steps, self.n_log - 1)).astype(np.int64)
+            return np.unique(np.concatenate([[0], spaced, [n_steps]]))
+        return np.unique(np.append(np.arange(0, n_steps + 1, self.every), n_steps))
+
+    def weight_steps(self, n_steps: int) -> IntArray:
+        """Return the steps at which weights are kept, checked like `steps`."""
+        return _within("weights_at", self.weights_at, n_steps)
+
+
+def _within(name: str, steps: tuple[int, ...], n_steps: int) -> IntArray:
+    if steps and steps[-1] > n_steps:
+        raise ValueError(f"{name} must lie in 0..n_steps = 0..{n_steps}, got {steps[-1]}")
+    return np.array(steps, dtype=np.int64)

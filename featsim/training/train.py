@@ -1,0 +1,233 @@
+"""Training a model on data, and going on with a run that was stopped."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featsim.data import PatchData
+from featsim.models import TwoLayerSpec
+from featsim.specs import Spec, spec_from_dict
+from featsim.traces import RunFolder, Trace, TraceError, check_writable, load_trace
+from featsim.training.loop import run_paths, run_stepper
+from featsim.training.patch_stepper import PatchStepper
+from featsim.training.run_spec import RunSpec
+from featsim.training.schedule import Recording, Schedule
+from featsim.training.stepper import Stepper
+from featsim.validation import check_generator
+
+# Model spec -> update rule. A new theory adds a line.
+_STEPPERS: dict[type[Spec], type[PatchStepper]] = {TwoLayerSpec: PatchStepper}
+
+
+def train(
+    model: TwoLayerSpec,
+    data: PatchData,
+    *,
+    schedule: Schedule,
+    attack: Spec | None = None,
+    recording: Recording | None = None,
+    rng: np.random.Generator | None = None,
+    initial_weights: Any = None,
+    batches: Any = None,
+    out: str | os.PathLike[str] | None = None,
+    scenario: str | None = None,
+    training: str | None = None,
+    seed: int | None = None,
+    progress: bool = False,
+) -> Trace:
+    r"""Train by gradient descent, standard or adversarial, and record the way there.
+
+    Every step forms :math:`\tilde X = X + \delta` from the clean data and the current
+    weights, holds :math:`\delta` fixed, and updates
+    :math:`W \leftarrow W - \eta \nabla_W L(W; \tilde X)`. A record of step t is the state
+    before update t; the record of step n_steps is the final state. Statistics speak of all
+    samples, also when steps use minibatches.
+
+    Parameters
+    ----------
+    model : TwoLayerSpec
+        Model to train.
+    data : PatchData
+        Training data, from ``sample_patches``, ``patch_data`` or ``patch_images``.
+    schedule : Schedule
+        Number of steps, step size, batch size.
+    attack : GradientAttack or None
+        Attack in training; None for standard training.
+    recording : Recording, optional
+        What to record; every step by default.
+    rng : numpy.random.Generator, optional
+        Draws the initial weights, then the minibatches, as far as these are not given.
+    initial_weights : array_like, shape (k, m, d), optional
+        Start here instead of at random.
+    batches : array_like of int, shape (n_steps, B), optional
+        Sample indices of every step, instead of minibatches drawn by the schedule.
+    out : path-like, optional
+        Write while running: ``x.npz`` grows in the folder ``x.run`` and ends as one file;
+        any other path is a run folder and stays one. A run that was stopped there goes on.
+    scenario, training, seed : optional
+        Names for the trace's configuration.
+    progress : bool
+        Whether to report progress on standard error.
+
+    Returns
+    -------
+    Trace
+        ``status`` is ``"completed"``, ``"diverged"`` (with the step and advice in
+        ``message``) or ``"interrupted"`` (Ctrl-C, or a disk that is full). All that was
+        computed is in it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the parts do not fit together; nothing has been computed then.
+    TraceError
+        If `out` holds another run.
+    OSError
+        If `out` cannot be written.
+
+    References
+    ----------
+    .. [1] Li & Li, arXiv:2410.08503: one step of gradient ascent, then gradient descent
+       [source]; norm and step rule are the simulator's [choice].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from featsim import PatchDataSpec, Schedule, TwoLayerSpec, sample_patches, train
+    >>> rng = np.random.default_rng(0)
+    >>> data = sample_patches(PatchDataSpec(), n_samples=4, rng=rng)
+    >>> trace = train(TwoLayerSpec(), data, schedule=Schedule(n_steps=400), rng=rng)
+    >>> trace["nonrobust_coef"].shape
+    (401, 4, 8)
+    """
+    if not isinstance(data, PatchData):
+        raise TypeError(f"data must be a PatchData, got {type(data).__name__}; use patch_data(X, y)")
+    factory = _stepper_type(model)
+    if not isinstance(schedule, Schedule):
+        raise TypeError(f"schedule must be a Schedule, got {type(schedule).__name__}")
+    spec = RunSpec(
+        model=model,
+        data=data.spec,
+        attack=attack,
+        schedule=schedule,
+        recording=Recording() if recording is None else recording,
+        scenario=scenario,
+        training=training,
+        seed=seed,
+    )
+    spec.recording.steps(schedule.n_steps)
+    spec.recording.weight_steps(schedule.n_steps)
+    if rng is None:
+        if initial_weights is None:
+            raise ValueError("rng must be given when initial_weights is not; use np.random.default_rng(0)")
+        if batches is None and schedule.batch_size is not None:
+            raise ValueError("rng must be given when the schedule draws minibatches; or give batches")
+    else:
+        check_generator("rng", rng)
+    if initial_weights is None and rng is not None:
+        initial_weights = model.initial_weights(data.n_classes, data.dim, rng)
+    if batches is None:
+        batches = schedule.draw_batches(data.n_samples, rng if rng is not None else np.random.default_rng())
+    stepper = factory(spec, data, initial_weights, batches)
+    return _run(stepper, spec, out, progress)
+
+
+def resume(path: str | os.PathLike[str], *, progress: bool = False) -> Trace:
+    """Go on with a run that was stopped, bit for bit as if it never had been.
+
+    Parameters
+    ----------
+    path : path-like
+        Run folder, or the ``x.npz`` that a run in ``x.run`` is to become.
+    progress : bool
+        Whether to report progress on standard error.
+
+    Returns
+    -------
+    Trace
+        The whole run. A run that is finished already is returned as it is.
+
+    Raises
+    ------
+    TraceError
+        If there is no run, a part of it is damaged or was changed, or it is being written.
+    """
+    folder, target = _existing(Path(path))
+    if folder is None:
+        return load_trace(target)
+    run = RunFolder.open(folder, write=True)
+    try:
+        spec = spec_from_dict(run.spec)
+        stepper = _stepper_type(spec.model).from_inputs(spec, run.inputs)
+    except (KeyError, ValueError, TypeError) as error:
+        run.close()
+        if isinstance(error, TraceError):
+            raise
+        raise TraceError(f"{folder} cannot be resumed: {error}") from error
+    return _finish(run, target, stepper, spec, progress)
+
+
+def _stepper_type(model: Any) -> type[PatchStepper]:
+    factory = _STEPPERS.get(type(model))
+    if factory is None:
+        names = ", ".join(cls.__name__ for cls in _STEPPERS)
+        raise TypeError(f"model must be one of {names}, got {type(model).__name__}")
+    return factory
+
+
+def _existing(path: Path) -> tuple[Path | None, Path]:
+    """Return the folder to go on in (None if the trace is finished), and where it ends."""
+    folder, target = run_paths(path)
+    if target is None and folder.suffix == ".run":
+        target = folder.with_suffix(".npz")
+    if folder.is_dir():
+        return folder, target if folder.suffix == ".run" and target is not None else folder
+    if target is not None and target.is_file():
+        return None, target
+    raise TraceError(f"{path} is not a run: there is neither a folder {folder} nor a finished trace")
+
+
+def _run(stepper: Stepper, spec: RunSpec, out: str | os.PathLike[str] | None, progress: bool) -> Trace:
+    if out is None:
+        return run_stepper(
+            stepper,
+            spec.to_dict(),
+            spec.schedule,
+            spec.recording,
+            folder=None,
+            label=spec.label,
+            progress=progress,
+        )
+    folder, target = run_paths(Path(out))
+    check_writable(folder.parent)
+    if target is not None and target.exists() and not folder.exists():
+        raise TraceError(f"{target} exists already; choose another name or remove it")
+    run = RunFolder.create(folder, spec.to_dict(), stepper.axes, stepper.inputs, meta=stepper.meta)
+    return _finish(run, target or folder, stepper, spec, progress)
+
+
+def _finish(run: RunFolder, target: Path, stepper: Stepper, spec: RunSpec, progress: bool) -> Trace:
+    """Run to the end in the folder, then turn it into one file where one is wanted."""
+    try:
+        if run.status in ("completed", "diverged"):
+            trace = run.read()
+        else:
+            trace = run_stepper(
+                stepper,
+                run.spec,
+                spec.schedule,
+                spec.recording,
+                folder=run,
+                label=spec.label,
+                progress=progress,
+            )
+        if target != run.path and trace.status in ("completed", "diverged"):
+            trace.save(target)
+            run.remove()
+    finally:
+        run.close()
+    return trace
