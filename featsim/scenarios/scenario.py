@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from featsim.data import PatchData
 from featsim.specs import Spec, spec_from_dict
 from featsim.traces import Trace
 from featsim.training import Recording, Schedule, train
@@ -29,12 +28,15 @@ class Training(Spec):
         Steps.
     attack : Spec or None
         Attack in training; None for standard training.
+    start_from : str or None
+        The training whose final weights this one starts from; None for initial weights.
     """
 
     kind: ClassVar[str] = "training"
 
     schedule: Schedule
     attack: Spec | None = None
+    start_from: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,7 +90,7 @@ class Scenario(Spec):
         """Theory the scenario belongs to: the part of the name before the slash."""
         return self.name.partition("/")[0]
 
-    def problem(self, seed: int) -> tuple[PatchData, np.random.Generator]:
+    def problem(self, seed: int) -> tuple[Any, np.random.Generator]:
         """Return the training data of a seed, and the generator as they leave it.
 
         Parameters
@@ -98,13 +100,13 @@ class Scenario(Spec):
 
         Returns
         -------
-        data : PatchData
+        data : PatchData or the theory's own type
             Training data.
         rng : numpy.random.Generator
             For the initial weights.
         """
         rng = np.random.default_rng(check_integer("seed", seed, minimum=0))
-        data: PatchData = self.data.sample(self.n_samples, rng)  # type: ignore[attr-defined]
+        data = self.data.sample(self.n_samples, rng)  # type: ignore[attr-defined]
         return (data.merge_repeats() if self.merge_repeats else data), rng
 
     def run(
@@ -142,13 +144,19 @@ class Scenario(Spec):
         """
         chosen = self.trainings[check_choice("training", training, tuple(self.trainings))]
         data, rng = self.problem(seed)
+        weights = None
+        if chosen.start_from is not None:
+            # Only the end of the earlier phase is needed.
+            before = self.run(chosen.start_from, seed, recording=Recording(at=()), progress=progress)
+            weights = before.final_weights
         return train(
-            self.model,  # type: ignore[arg-type]
+            self.model,
             data,
             schedule=chosen.schedule,
             attack=chosen.attack,
             recording=recording,
             rng=rng,
+            initial_weights=weights,
             out=out,
             scenario=self.name,
             training=training,
@@ -171,7 +179,8 @@ class Scenario(Spec):
         changes : mapping of str to object
             Dotted names, such as ``"data.noise_std"`` or ``"adversarial.schedule.n_steps"``.
             A shorter ending will do (``"noise_std"``); one that fits both trainings, such as
-            ``"schedule.n_steps"``, changes both.
+            ``"schedule.n_steps"``, changes both. ``"n_steps"`` and ``"step_size"`` alone are
+            the schedule's, not the attack's.
 
         Returns
         -------
@@ -211,6 +220,8 @@ class Scenario(Spec):
             raise ValueError(
                 f"{key!r} is not a setting of {self.name}; its settings are {', '.join(self.settings())}"
             )
+        if len(wanted) == 1:  # "n_steps" and "step_size" are the schedule's; the attack's are written in full
+            paths = [path for path in paths if "schedule" in path] or paths
         meanings = {path[1:] if path[0] in self.trainings else path for path in paths}
         if len(meanings) > 1:
             names = ", ".join(sorted(".".join(path) for path in meanings))

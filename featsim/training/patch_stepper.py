@@ -145,6 +145,31 @@ class PatchStepper:
         competing = [name for name in ("robust_coef", "nonrobust_coef") if name in self.quantities]
         self.meta: dict[str, Any] = {"competing": competing} if len(competing) == 2 else {}
 
+    @classmethod
+    def start(
+        cls,
+        spec: RunSpec,
+        data: Any,
+        rng: np.random.Generator | None,
+        initial_weights: Any,
+        batches: Any,
+    ) -> PatchStepper:
+        """Make a stepper, drawing initial weights and then minibatches as far as they are None."""
+        if not isinstance(data, PatchData):
+            raise TypeError(f"data must be a PatchData, got {type(data).__name__}; use patch_data(X, y)")
+        if not isinstance(spec.model, TwoLayerSpec):
+            raise TypeError(f"model must be a TwoLayerSpec, got {type(spec.model).__name__}")
+        if rng is None and initial_weights is None:
+            raise ValueError("rng must be given when initial_weights is not; use np.random.default_rng(0)")
+        if rng is None and batches is None and spec.schedule.batch_size is not None:
+            raise ValueError("rng must be given when the schedule draws minibatches; or give batches")
+        if initial_weights is None and rng is not None:
+            initial_weights = spec.model.initial_weights(data.n_classes, data.dim, rng)
+        if batches is None:
+            # Full batch draws nothing, so any generator will do.
+            batches = spec.schedule.draw_batches(data.n_samples, rng or np.random.default_rng(0))
+        return cls(spec, data, initial_weights, batches)
+
     @property
     def inputs(self) -> Arrays:
         """All that the run starts from, for :meth:`from_inputs`."""

@@ -6,8 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+import numpy as np
 import numpy.typing as npt
 
+from featsim.training.run_spec import RunSpec
 from featsim.validation import IntArray
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -72,4 +74,23 @@ class Stepper(Protocol):
 
     def final_arrays(self, state: Arrays) -> Arrays:
         """Return what is kept of the end of the run, such as ``"final_weights"``."""
+        ...
+
+
+class StepperFactory(Protocol):
+    """What a theory registers in `featsim.training.train`: usually its stepper class."""
+
+    def start(
+        self,
+        spec: RunSpec,
+        data: Any,
+        rng: np.random.Generator | None,
+        initial_weights: Any,
+        batches: Any,
+    ) -> Stepper:
+        """Make a stepper for a new run, drawing from `rng` what is None, after checking everything."""
+        ...
+
+    def from_inputs(self, spec: RunSpec, inputs: Arrays) -> Stepper:
+        """Rebuild a stepper from its :attr:`Stepper.inputs`, to resume."""
         ...

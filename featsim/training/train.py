@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from featsim.data import PatchData
 from featsim.models import TwoLayerSpec
 from featsim.specs import Spec, spec_from_dict
 from featsim.traces import RunFolder, Trace, TraceError, check_writable, load_trace
@@ -16,16 +15,16 @@ from featsim.training.loop import run_paths, run_stepper
 from featsim.training.patch_stepper import PatchStepper
 from featsim.training.run_spec import RunSpec
 from featsim.training.schedule import Recording, Schedule
-from featsim.training.stepper import Stepper
+from featsim.training.stepper import Stepper, StepperFactory
 from featsim.validation import check_generator
 
 # Model spec -> update rule. A new theory adds a line.
-_STEPPERS: dict[type[Spec], type[PatchStepper]] = {TwoLayerSpec: PatchStepper}
+_STEPPERS: dict[type[Spec], StepperFactory] = {TwoLayerSpec: PatchStepper}
 
 
 def train(
-    model: TwoLayerSpec,
-    data: PatchData,
+    model: Spec,
+    data: Any,
     *,
     schedule: Schedule,
     attack: Spec | None = None,
@@ -49,10 +48,11 @@ def train(
 
     Parameters
     ----------
-    model : TwoLayerSpec
-        Model to train.
+    model : Spec
+        Model to train, such as :class:`featsim.models.TwoLayerSpec`.
     data : PatchData
-        Training data, from ``sample_patches``, ``patch_data`` or ``patch_images``.
+        Training data, from ``sample_patches``, ``patch_data`` or ``patch_images``; other
+        theories have their own.
     schedule : Schedule
         Number of steps, step size, batch size.
     attack : GradientAttack or None
@@ -104,14 +104,12 @@ def train(
     >>> trace["nonrobust_coef"].shape
     (401, 4, 8)
     """
-    if not isinstance(data, PatchData):
-        raise TypeError(f"data must be a PatchData, got {type(data).__name__}; use patch_data(X, y)")
-    factory = _stepper_type(model)
+    factory = _factory(model)
     if not isinstance(schedule, Schedule):
         raise TypeError(f"schedule must be a Schedule, got {type(schedule).__name__}")
     spec = RunSpec(
         model=model,
-        data=data.spec,
+        data=getattr(data, "spec", None),
         attack=attack,
         schedule=schedule,
         recording=Recording() if recording is None else recording,
@@ -121,18 +119,9 @@ def train(
     )
     spec.recording.steps(schedule.n_steps)
     spec.recording.weight_steps(schedule.n_steps)
-    if rng is None:
-        if initial_weights is None:
-            raise ValueError("rng must be given when initial_weights is not; use np.random.default_rng(0)")
-        if batches is None and schedule.batch_size is not None:
-            raise ValueError("rng must be given when the schedule draws minibatches; or give batches")
-    else:
+    if rng is not None:
         check_generator("rng", rng)
-    if initial_weights is None and rng is not None:
-        initial_weights = model.initial_weights(data.n_classes, data.dim, rng)
-    if batches is None:
-        batches = schedule.draw_batches(data.n_samples, rng if rng is not None else np.random.default_rng())
-    stepper = factory(spec, data, initial_weights, batches)
+    stepper = factory.start(spec, data, rng, initial_weights, batches)
     return _run(stepper, spec, out, progress)
 
 
@@ -162,7 +151,7 @@ def resume(path: str | os.PathLike[str], *, progress: bool = False) -> Trace:
     run = RunFolder.open(folder, write=True)
     try:
         spec = spec_from_dict(run.spec)
-        stepper = _stepper_type(spec.model).from_inputs(spec, run.inputs)
+        stepper = _factory(spec.model).from_inputs(spec, run.inputs)
     except (KeyError, ValueError, TypeError) as error:
         run.close()
         if isinstance(error, TraceError):
@@ -171,7 +160,7 @@ def resume(path: str | os.PathLike[str], *, progress: bool = False) -> Trace:
     return _finish(run, target, stepper, spec, progress)
 
 
-def _stepper_type(model: Any) -> type[PatchStepper]:
+def _factory(model: Any) -> StepperFactory:
     factory = _STEPPERS.get(type(model))
     if factory is None:
         names = ", ".join(cls.__name__ for cls in _STEPPERS)
