@@ -38,6 +38,10 @@ class Training(Spec):
     attack: Spec | None = None
     start_from: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.attack is not None and not isinstance(self.attack, Spec):
+            raise TypeError(f"attack must be an attack spec or None, got {self.attack!r}")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scenario(Spec):
