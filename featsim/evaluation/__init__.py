@@ -1,0 +1,14 @@
+"""Evaluation: attacks and certificates on one model, robust accuracy as an interval."""
+
+from featsim.evaluation.evaluate import Evaluation, RobustAccuracy, certify_model, evaluate
+from featsim.evaluation.parts import PartAccuracy, clean_accuracy, part_accuracy
+
+__all__ = [
+    "Evaluation",
+    "PartAccuracy",
+    "RobustAccuracy",
+    "certify_model",
+    "clean_accuracy",
+    "evaluate",
+    "part_accuracy",
+]
