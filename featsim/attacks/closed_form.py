@@ -46,11 +46,28 @@ def feature_attack(attack: FeatureAttack, model: Model, samples: Samples) -> Att
 
 
 def nonrobust_strengths(data: PatchData) -> tuple[FloatArray, str]:
-    r"""Return :math:`\beta_p` of every patch, shape (n, P), and where it comes from.
+    r"""Return the strength :math:`\beta_p` of every patch.
 
     A constant strength is taken as given. Where strengths are spread over an
     interval, or unknown, it is measured as :math:`\max(0, \langle x_p, v_y
     \rangle)`, which includes the noise along that direction [choice].
+
+    Parameters
+    ----------
+    data : PatchData
+        Samples with non-robust features.
+
+    Returns
+    -------
+    strengths : ndarray, shape (n, P)
+        One per patch; it has a meaning on non-robust patches only.
+    source : str
+        ``"as given"`` or ``"measured along v_y"``.
+
+    Raises
+    ------
+    ValueError
+        If the features are unknown and a measurement is needed.
     """
     spread = float(getattr(data.spec, "strength_spread", 0.0))
     if data.nonrobust_strength is not None and spread == 0.0:
@@ -79,6 +96,11 @@ def feature_swap(data: PatchData, target: IntArray, radius: float, strengths: Fl
     -------
     ndarray, shape (n, P, d)
         Zero on robust patches, of norm `radius` on the others.
+
+    Raises
+    ------
+    ValueError
+        If the features are unknown.
     """
     if data.nonrobust_features is None:
         raise ValueError("nonrobust_features must be known; give them to patch_data")

@@ -201,21 +201,62 @@ Attack = GradientAttack | FeatureAttack | ExactAttack
 
 
 def raw_step(threat: Threat, step_size: float, n_steps: int = 1) -> GradientAttack:
-    """A-raw: steps along the cross-entropy gradient times `step_size`, projected."""
+    """Return A-raw: steps along the gradient of the cross-entropy, projected.
+
+    Parameters
+    ----------
+    threat : Threat
+        Allowed perturbations.
+    step_size : float
+        Inner step size: a step is this times the gradient.
+    n_steps : int
+        Number of steps, projected after each.
+
+    Returns
+    -------
+    GradientAttack
+        From the clean point, judged at the last iterate.
+    """
     return GradientAttack(
         threat=threat, objective="loss", rule="raw", step_size=step_size, n_steps=n_steps, keep="last"
     )
 
 
 def margin_step(threat: Threat, step_size: float, n_steps: int = 1) -> GradientAttack:
-    """A-margin: the same along the gradient of the soft margin, which does not underflow."""
+    """Return A-margin: steps along the gradient of the soft margin, which does not underflow.
+
+    Parameters
+    ----------
+    threat : Threat
+        Allowed perturbations.
+    step_size : float
+        Inner step size: a step is this times the gradient.
+    n_steps : int
+        Number of steps, projected after each.
+
+    Returns
+    -------
+    GradientAttack
+        From the clean point, judged at the last iterate.
+    """
     return GradientAttack(
         threat=threat, objective="margin", rule="raw", step_size=step_size, n_steps=n_steps, keep="last"
     )
 
 
 def fgm(threat: Threat) -> GradientAttack:
-    """A-unit: one steepest step of the soft margin to the edge of the budget."""
+    """Return A-unit: one steepest step of the soft margin to the edge of the budget.
+
+    Parameters
+    ----------
+    threat : Threat
+        Allowed perturbations.
+
+    Returns
+    -------
+    GradientAttack
+        From the clean point, judged at the perturbed point.
+    """
     return GradientAttack(threat=threat, step_size=threat.radius, keep="last")
 
 
@@ -230,7 +271,7 @@ def pgd(
     keep: str = "best",
     stop_when_broken: bool = False,
 ) -> GradientAttack:
-    """A-pgd: unit steps with projection, the best iterate of all starts.
+    """Return A-pgd: unit steps with projection, the best iterate of all starts.
 
     Parameters
     ----------
@@ -240,8 +281,16 @@ def pgd(
         Steps from each start.
     step_size : float, optional
         Length of a step, by default 2.5 radius / n_steps.
-    objective, n_random, starts, keep, stop_when_broken
-        See :class:`GradientAttack`; ``"random"`` joins `starts` when `n_random` > 0.
+    objective : {"margin", "loss", "targeted"}
+        What is climbed, see :class:`GradientAttack`.
+    n_random : int
+        Number of random starts; ``"random"`` joins `starts` when it is > 0.
+    starts : tuple of str
+        Starting points.
+    keep : {"best", "last"}
+        Which iterate counts.
+    stop_when_broken : bool
+        Leave a sample alone once it is misclassified.
 
     Returns
     -------

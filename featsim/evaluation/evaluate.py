@@ -175,7 +175,22 @@ def evaluate(
 def certify_model(
     model: Model, data: PatchData | tuple[Any, Any], threat: Threat
 ) -> CertificateResult | None:
-    """Return the certificate of the model's kind, or None where there is none."""
+    """Return the certificate of the model's kind.
+
+    Parameters
+    ----------
+    model : Model
+        Any model.
+    data : PatchData or tuple (X, y)
+        Samples.
+    threat : Threat
+        Budget to certify.
+
+    Returns
+    -------
+    CertificateResult or None
+        None where the kind has no certificate.
+    """
     if isinstance(model, LinearModel):
         return certify_linear(model, data, threat)
     if isinstance(model, TwoLayerNetwork):

@@ -32,7 +32,20 @@ class PartAccuracy:
 
 
 def clean_accuracy(model: Model, data: PatchData | tuple[Any, Any]) -> float:
-    """Return the share of samples with positive hard margin; ties and non-finite scores are errors."""
+    """Return the share of samples with positive hard margin.
+
+    Parameters
+    ----------
+    model : Model
+        Any model.
+    data : PatchData or tuple (X, y)
+        Samples.
+
+    Returns
+    -------
+    float
+        Accuracy; ties and non-finite scores are errors.
+    """
     samples = as_samples(data)
     scores = model_scores(model, samples.X, samples.counts)
     check_score_labels(samples.y, scores.shape[1])

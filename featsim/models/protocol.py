@@ -115,7 +115,20 @@ def model_input_gradient(model: Model, X: FloatArray, cotangent: FloatArray) -> 
 
 
 def check_score_labels(y: IntArray, n_scores: int) -> None:
-    """Raise ValueError unless the labels fit a model with `n_scores` scores."""
+    """Check that labels fit a model.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n,)
+        Labels.
+    n_scores : int
+        Number of scores c of the model.
+
+    Raises
+    ------
+    ValueError
+        If a label is outside 0..c-1; for c = 1, unless they are 0 and 1, or -1 and 1.
+    """
     if n_scores > 1:
         outside = (y < 0) | (y >= n_scores)
         if outside.any():
@@ -128,7 +141,18 @@ def check_score_labels(y: IntArray, n_scores: int) -> None:
 
 
 def signs(y: IntArray) -> FloatArray:
-    """Return +1 for label 1 and -1 for the other label of a one-score model."""
+    """Return the signs that a one-score model should have.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n,)
+        Labels.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        +1 for label 1 and -1 for the other label.
+    """
     return np.where(np.asarray(y) == 1, 1.0, -1.0)
 
 
@@ -182,21 +206,60 @@ def margins(scores: FloatArray, y: IntArray) -> FloatArray:
 
 
 def soft_margin(scores: FloatArray, y: IntArray) -> FloatArray:
-    r"""Return :math:`\log\sum_{i \ne y} e^{F_i} - F_y`, or :math:`\mp f` for a single score, shape (n,)."""
+    r"""Return the soft margin, which attacks increase.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n, c)
+        Scores of the model.
+    y : ndarray, shape (n,)
+        Labels.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        :math:`\log\sum_{i \ne y} e^{F_i} - F_y`, or :math:`\mp f` for a single score.
+    """
     if scores.shape[1] == 1:
         return -signs(y) * scores[:, 0]
     return _log_sum_exp(_rivals(scores, y)) - scores[np.arange(len(y)), y]
 
 
 def cross_entropy(scores: FloatArray, y: IntArray) -> FloatArray:
-    """Return the softmax cross-entropy (logistic loss for a single score) per sample, shape (n,)."""
+    """Return the softmax cross-entropy, or the logistic loss of a single score.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n, c)
+        Scores of the model.
+    y : ndarray, shape (n,)
+        Labels.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        Loss of each sample.
+    """
     # log(1 + e^s) of the soft margin s keeps losses that F-differences would round to zero.
     loss: FloatArray = np.logaddexp(0.0, soft_margin(scores, y))
     return loss
 
 
 def loss_cotangent(scores: FloatArray, y: IntArray) -> FloatArray:
-    r"""Return the gradient of the cross-entropy in the scores, :math:`p - 1_y`, shape (n, c)."""
+    r"""Return the gradient of the cross-entropy in the scores.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n, c)
+        Scores of the model.
+    y : ndarray, shape (n,)
+        Labels.
+
+    Returns
+    -------
+    ndarray, shape (n, c)
+        :math:`p - 1_y` with p the softmax.
+    """
     if scores.shape[1] == 1:
         sign = signs(y)[:, None]
         with np.errstate(over="ignore"):
@@ -211,11 +274,21 @@ def loss_cotangent(scores: FloatArray, y: IntArray) -> FloatArray:
 
 
 def margin_cotangent(scores: FloatArray, y: IntArray) -> FloatArray:
-    """Return the gradient of the soft margin in the scores, shape (n, c).
+    """Return the gradient of the soft margin in the scores.
 
-    -1 at the label and the softmax of the other scores elsewhere: the
-    cross-entropy gradient over 1 - p_y, computed directly so that it does not
-    underflow. For a single score: minus the sign of the label.
+    Parameters
+    ----------
+    scores : ndarray, shape (n, c)
+        Scores of the model.
+    y : ndarray, shape (n,)
+        Labels.
+
+    Returns
+    -------
+    ndarray, shape (n, c)
+        -1 at the label and the softmax of the other scores elsewhere: the
+        cross-entropy gradient over 1 - p_y, computed directly so that it does
+        not underflow. For a single score: minus the sign of the label.
     """
     if scores.shape[1] == 1:
         return -signs(y)[:, None]
@@ -225,7 +298,20 @@ def margin_cotangent(scores: FloatArray, y: IntArray) -> FloatArray:
 
 
 def target_cotangent(y: IntArray, targets: IntArray, n_scores: int) -> FloatArray:
-    """Return the gradient of F_target - F_label in the scores, shape (n, n_scores)."""
+    """Return the gradient of F_target - F_label in the scores.
+
+    Parameters
+    ----------
+    y, targets : ndarray, shape (n,)
+        Labels, and one rival of each.
+    n_scores : int
+        Number of scores c.
+
+    Returns
+    -------
+    ndarray, shape (n, n_scores)
+        1 at the target and -1 at the label. For a single score: minus the sign of the label.
+    """
     if n_scores == 1:
         return -signs(y)[:, None]
     cotangent = np.zeros((len(y), n_scores))
@@ -236,12 +322,38 @@ def target_cotangent(y: IntArray, targets: IntArray, n_scores: int) -> FloatArra
 
 
 def accuracy(scores: FloatArray, y: IntArray) -> float:
-    """Return the share of samples with margin > 0; ties and non-finite scores are errors."""
+    """Return the share of samples with positive hard margin.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n, c)
+        Scores of the model.
+    y : ndarray, shape (n,)
+        Labels.
+
+    Returns
+    -------
+    float
+        Accuracy; ties and non-finite scores are errors.
+    """
     return float(np.mean(margins(scores, y) > 0))
 
 
 def wilson_interval(n_correct: int, n_samples: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the Wilson interval of a proportion."""
+    """Return the Wilson interval of a proportion.
+
+    Parameters
+    ----------
+    n_correct, n_samples : int
+        Successes and trials.
+    confidence : float
+        Coverage.
+
+    Returns
+    -------
+    low, high : float
+        End points in [0, 1].
+    """
     from scipy.stats import binomtest
 
     interval = binomtest(n_correct, n_samples).proportion_ci(confidence, method="wilson")

@@ -1,5 +1,6 @@
 """Budgets: projection, steepest step, norms; every norm, scope, subspace and pixel map."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -217,6 +218,18 @@ def test_impossible_bindings():
         )
     with pytest.raises(ValueError, match="scope must be 'input' for patches that share pixels"):
         Threat(radius=1).bind(overlapping(0))
+    with pytest.raises(ValueError, match="subspace must be None for patches that share pixels"):
+        Threat(radius=1, scope="input", subspace="features").bind(overlapping(0))
+    counted = dataclasses.replace(overlapping(0), counts=np.full((4, 2), 2.0))
+    with pytest.raises(ValueError, match="counts must be 1 for patches that share pixels"):
+        Threat(radius=1, scope="input").bind(counted)
+    twice = dataclasses.replace(overlapping(0), pixel_map=np.array([[0, 0, 1, 2], [1, 2, 3, 4]]))
+    with pytest.raises(ValueError, match="at most once within a patch"):
+        Threat(radius=1, scope="input").bind(twice)
+    with pytest.raises(ValueError, match="like pixel_map"):
+        Threat(radius=1, scope="input").bind(overlapping(0)).project(np.zeros((4, 3, 3)))
+    with pytest.raises(ValueError, match=r"arrays must have shape \(n, \.\.\.\)"):
+        Threat(radius=1, scope="input").bind().project(np.zeros(4))
     with pytest.raises(ValueError, match="like the budget's data"):
         Threat(radius=1, subspace="own").bind(patches(0)).project(np.zeros((9, 4, 6)))
 
