@@ -164,7 +164,8 @@ def _head(acc, y, k, m, residual):
 
     With o over the classes other than y: soft = logsumexp_o F_o - F_y, hard = F_y - max_o F_o,
     residual = softmax over the others, -1 at y: the gradient of the soft margin in F. The
-    cross-entropy is log(1 + e^soft), its residual sigmoid(soft) times this one.
+    cross-entropy is log(1 + e^soft), its residual sigmoid(soft) times this one. An infinite own
+    score would pass for a loss of 0, so it gives nan.
     """
     largest = -math.inf
     for i in range(k):
@@ -182,6 +183,8 @@ def _head(acc, y, k, m, residual):
             weight += residual[i]
     for i in range(k):
         residual[i] = -1.0 if i == y else residual[i] / weight
+    if not math.isfinite(own):
+        return math.nan, math.nan
     return largest + math.log(weight) - own, own - largest
 
 
@@ -529,6 +532,10 @@ def patch_pass(
                 stats[1] += 1.0 if hard[s] > 0.0 else 0.0
                 stats[4] += _sigmoid(soft[s])
                 if J > 0:
+                    # Without the non-robust patches, then without the robust ones; others stay in both.
+                    for a in range(K):
+                        parts[1, a] += parts[2, a]
+                        parts[0, a] += parts[2, a]
                     stats[5] += _correct(parts[1], block_labels[s], k, m)
                     stats[6] += _correct(parts[0], block_labels[s], k, m)
         if attacked:
@@ -616,6 +623,15 @@ def _record_weights(W, features, coef, rest):
         rest[a] = math.sqrt(total)
 
 
+@inner
+def _all_finite(W):
+    finite = True
+    for a in range(W.shape[0]):
+        for c in range(W.shape[1]):
+            finite = finite and math.isfinite(W[a, c])
+    return finite
+
+
 @jit
 def patch_trajectory(
     X, labels, counts, roles, batches, P, W, features, basis, mask, pixel_map, n_pixels,
@@ -628,7 +644,7 @@ def patch_trajectory(
     `batches` (n_steps, B) sample indices or (n_steps, 0) for full batch. Records go to coef
     (T, K, J), rest (T, K), stats (T, N_STATISTICS) and kept (T', K, d), in order. Statistics
     always speak of all samples, also when steps use minibatches. Returns the number of steps
-    done, smaller than `n_steps` where a loss was not finite.
+    done, smaller than `n_steps` where the loss of a step or the weights were not finite.
     """
     K, d = W.shape
     dW = np.empty((K, d))
@@ -652,13 +668,17 @@ def patch_trajectory(
                 continue
             if sweep == 1 and not (minibatch and update):
                 continue
-            loss += patch_pass(
+            swept = patch_pass(
                 X, labels, counts, roles, batches[t] if sweep == 1 else none, P, W, features, basis, mask,
                 pixel_map, n_pixels, attack, steps, margin, step, unit, radius, whole, linf,
                 k, m, q, rho, code, update and minibatch == (sweep == 1), record_at[t] and sweep == 0,
                 now_coef, dW, now_stats,
             )  # fmt: skip
-        if not math.isfinite(loss):
+            # Only the loss of the step decides: what is recorded must not change the run.
+            if minibatch == (sweep == 1):
+                loss = swept
+        # Weights of -inf switch a neuron off and leave the loss finite.
+        if not (math.isfinite(loss) and _all_finite(W)):
             return t
         if update:
             for a in range(K):

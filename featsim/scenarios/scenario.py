@@ -7,13 +7,14 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
 
 from featsim.specs import Spec, spec_from_dict
-from featsim.traces import Trace
+from featsim.traces import Trace, check_writable
 from featsim.training import Recording, Schedule, train
 from featsim.validation import check_choice, check_integer
 
@@ -84,10 +85,24 @@ class Scenario(Spec):
     def __post_init__(self) -> None:
         object.__setattr__(self, "n_samples", check_integer("n_samples", self.n_samples, minimum=1))
         object.__setattr__(self, "trainings", MappingProxyType(dict(self.trainings)))
+        for name, training in self.trainings.items():
+            if not isinstance(training, Training):
+                raise TypeError(f"trainings[{name!r}] must be a Training, got {type(training).__name__}")
+            self._check_phases(name)
+
+    def _check_phases(self, name: str) -> None:
+        chain = [name]
+        while (before := self.trainings[chain[-1]].start_from) is not None:
+            check_choice(f"start_from of {chain[-1]!r}", before, tuple(self.trainings))
+            if before in chain:
+                raise ValueError(f"start_from must not lead back to {before!r}, got {[*chain, before]}")
+            chain.append(before)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A mapping proxy cannot be pickled, and worker processes need the scenario.
-        return spec_from_dict, (self.to_dict(),)
+        # A mapping proxy cannot be pickled, and worker processes need the scenario. The parts
+        # are pickled as objects, so that a fresh process imports the classes behind them.
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return _rebuild, ({**fields, "trainings": dict(self.trainings)},)
 
     @property
     def theory(self) -> str:
@@ -144,14 +159,24 @@ class Scenario(Spec):
         Raises
         ------
         ValueError
-            If the scenario has no such training.
+            If the scenario has no such training, or an earlier phase it starts from diverged.
+        KeyboardInterrupt
+            If an earlier phase was interrupted: of this training there is nothing to return.
+        OSError
+            If `out` cannot be written.
         """
         chosen = self.trainings[check_choice("training", training, tuple(self.trainings))]
         data, rng = self.problem(seed)
         weights = None
         if chosen.start_from is not None:
+            if out is not None:  # before the earlier phase, not after it
+                check_writable(Path(out).parent)
             # Only the end of the earlier phase is needed.
             before = self.run(chosen.start_from, seed, recording=Recording(at=()), progress=progress)
+            if before.status == "interrupted":
+                raise KeyboardInterrupt(f"{chosen.start_from}: {before.message}")
+            if before.status == "diverged":
+                raise ValueError(f"training {training!r} starts from {chosen.start_from!r}: {before.message}")
             weights = before.final_weights
         return train(
             self.model,
@@ -231,6 +256,10 @@ class Scenario(Spec):
             names = ", ".join(sorted(".".join(path) for path in meanings))
             raise ValueError(f"{key!r} must name one setting, but fits {names}; write more of it")
         return paths
+
+
+def _rebuild(fields: dict[str, Any]) -> Scenario:
+    return Scenario(**fields)
 
 
 def _leaves(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

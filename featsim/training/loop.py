@@ -59,17 +59,21 @@ class _Run:
         self.stepper, self.spec, self.folder = stepper, spec, folder
         self.step = 0
         self.state = stepper.initial_state()
+        self.diverged: int | None = None  # the step, once it has happened
         self.chunks: list[Arrays] = []
         self._flushed = 0
         self._flush_time = time.monotonic()
         if folder is not None and (found := folder.last_checkpoint()) is not None:
             self.step, self.state = found.step, found.state
+            self.diverged = found.info.get("diverged")
 
     def take(self, chunk: Chunk, n_steps: int) -> None:
-        """Add what a stretch gave."""
+        """Add what a stretch of `n_steps` gave; it was cut short where the run diverged."""
         self.chunks.append(chunk.records)
         self.state = chunk.state
-        self.step += n_steps
+        self.step += chunk.n_done
+        if chunk.n_done < n_steps:
+            self.diverged = self.step
         if time.monotonic() - self._flush_time > _FLUSH_SECONDS:
             self.flush()
 
@@ -78,11 +82,14 @@ class _Run:
         if self.folder is not None and self._flushed < len(self.chunks):
             self.folder.append(self._joined(self.chunks[self._flushed :]))
             self._flushed = len(self.chunks)
-            self.folder.checkpoint(self.step, self.state)
+            # A diverged run has recorded its last step: going on from there would record it twice.
+            self.folder.checkpoint(self.step, self.state, {"diverged": self.diverged})
         self._flush_time = time.monotonic()
 
     def _joined(self, chunks: list[Arrays]) -> Arrays:
         axes = self.stepper.axes
+        if not chunks:  # stopped in the first stretch
+            return {"steps": np.empty(0, dtype=np.int64)}
         return {
             name: np.concatenate([chunk[name] for chunk in chunks])
             for name in axes
@@ -158,20 +165,23 @@ def run_stepper(
         Progress(schedule.n_steps, label, shown=progress, done=run.step) as report,
     ):
         try:
-            diverged = _advance(run, schedule.n_steps, record, keep, lambda: pause.asked, report)
-            if diverged is not None:
+            _advance(run, schedule.n_steps, record, keep, lambda: pause.asked, report)
+            if run.diverged is not None:
                 status = "diverged"
                 message = (
-                    f"loss is not finite at step {diverged}; try step_size below {schedule.step_size / 2:.3g}"
+                    f"loss or weights are not finite at step {run.diverged}; "
+                    f"try step_size below {schedule.step_size / 2:.3g}"
                 )
-                warnings.warn(message, RuntimeWarning, stacklevel=3)
             elif run.step <= schedule.n_steps:
                 raise KeyboardInterrupt
         except KeyboardInterrupt:
             status, message = "interrupted", f"interrupted before step {run.step} of {schedule.n_steps}"
         except OSError as error:
             status, message = "interrupted", f"stopped before step {run.step}: {error}"
-        return run.end(status, message)
+        trace = run.end(status, message)
+    if status == "diverged":  # now that all is safe, as a caller may turn warnings into errors
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+    return trace
 
 
 def _advance(
@@ -181,34 +191,28 @@ def _advance(
     keep: np.ndarray[Any, Any],
     asked: Callable[[], bool],
     report: Progress,
-) -> int | None:
-    """Train until the end or until asked to stop; return the step of divergence, if any.
+) -> None:
+    """Train until the end, until divergence, or until asked to stop.
 
     At the very end `run.step` is n_steps + 1: the final state has been observed too.
     """
     length, rate = 1, 0.0
-    while run.step < n_steps and not asked():
+    while run.step < n_steps and run.diverged is None and not asked():
         last = min(n_steps, run.step + length)
         begin = time.monotonic()
         chunk = run.stepper.advance(
             run.state, run.step, last, _between(record, run.step, last), _between(keep, run.step, last)
         )
         seconds = time.monotonic() - begin
-        run.take(chunk, chunk.n_done)
+        run.take(chunk, last - run.step)
         report.advance(chunk.n_done)
-        if run.step < last:
-            return run.step
         # Lengthen with care: the first stretch may have been compilation.
         rate = max(seconds / length, 1e-9)
         bytes_per_step = sum(array.nbytes for array in chunk.records.values()) / length
         length = int(min(_CHUNK_SECONDS / rate, 8 * length, _CHUNK_BYTES / max(bytes_per_step, 1.0)))
         length = max(length, 1)
-    if run.step == n_steps and not asked():
-        final = run.stepper.observe(run.state, n_steps, n_steps in record, n_steps in keep)
-        run.take(final, 1)
-        if final.n_done == 0:
-            return n_steps
-    return None
+    if run.step == n_steps and run.diverged is None and not asked():
+        run.take(run.stepper.observe(run.state, n_steps, n_steps in record, n_steps in keep), 1)
 
 
 def _between(steps: np.ndarray[Any, Any], first: int, last: int) -> np.ndarray[Any, Any]:
@@ -219,9 +223,9 @@ def run_paths(out: str | Path) -> tuple[Path, Path | None]:
     """Return the run folder behind `out` and the file of the finished trace.
 
     ``runs/a.npz`` grows in the folder ``runs/a.run``, which goes away once the trace is
-    finished; any other `out` is itself the folder, and stays.
+    finished, whichever of the two is named; any other `out` is itself the folder, and stays.
     """
     path = Path(out)
-    if path.suffix == ".npz":
-        return path.with_suffix(".run"), path
+    if path.suffix in (".npz", ".run"):
+        return path.with_suffix(".run"), path.with_suffix(".npz")
     return path, None

@@ -247,14 +247,14 @@ class PatchStepper:
         kept = np.empty((len(keep), k * m, d))
         batches = self._batches[first:last] if update else self._batches[:1, :0]
         code = int(model.power) if model.power in (1.0, 2.0, 3.0, 4.0) else 0
-        pixels = np.empty((0, 0), np.int64) if data.pixel_map is None else data.pixel_map
+        pixels = _locked(np.empty((0, 0), np.int64) if data.pixel_map is None else data.pixel_map)
         n_pixels = int(pixels.max()) + 1 if pixels.size else 0
         # One BLAS thread: more would change the bits, and blocks are too small to gain.
         with threadpool_limits(1, user_api="blas"):
             n_done = kernel.patch_trajectory(
                 data.X.reshape(-1, d), data.y, data.counts.ravel(), data.roles.ravel(),
-                np.ascontiguousarray(batches), data.n_patches, weights,
-                self._features, plan.basis, plan.role_mask, pixels, n_pixels,
+                _locked(batches), data.n_patches, weights,
+                _locked(self._features), _locked(plan.basis), _locked(plan.role_mask), pixels, n_pixels,
                 plan.mode, plan.n_steps, plan.margin, plan.step_size, plan.unit, plan.radius, plan.whole,
                 plan.linf,
                 k, m, model.power, model.smoothing, code, self.spec.schedule.step_size,
@@ -300,6 +300,13 @@ class PatchStepper:
                 smoothing=model.smoothing,
             )
         named["nonrobust_share"] = nonrobust_share(named["robust_logit"], named["nonrobust_logit"])
+
+
+def _locked(array: Any) -> Any:
+    """Return a read-only view: to Numba a writeable array is another type, and compiles anew."""
+    view = np.ascontiguousarray(array).view()
+    view.setflags(write=False)
+    return view
 
 
 def _flags(steps: IntArray, first: int, last: int) -> np.ndarray[Any, Any]:

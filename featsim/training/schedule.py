@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -107,11 +108,9 @@ class Recording(Spec):
             object.__setattr__(self, "n_log", check_integer("n_log", self.n_log, minimum=2))
             if self.at is not None:
                 raise ValueError("at must be None when n_log is given; choose one of them")
-        for name in ("at", "weights_at"):
-            chosen = getattr(self, name)
-            if chosen is not None:
-                steps = {check_integer(f"{name}[{i}]", step, minimum=0) for i, step in enumerate(chosen)}
-                object.__setattr__(self, name, tuple(sorted(steps)))
+        if self.at is not None:
+            object.__setattr__(self, "at", _check_steps("at", self.at))
+        object.__setattr__(self, "weights_at", _check_steps("weights_at", self.weights_at))
         if self.quantities is not None:
             given: object = self.quantities
             if isinstance(given, str):
@@ -136,6 +135,12 @@ class Recording(Spec):
     def weight_steps(self, n_steps: int) -> IntArray:
         """Return the steps at which weights are kept, checked like `steps`."""
         return _within("weights_at", self.weights_at, n_steps)
+
+
+def _check_steps(name: str, given: Any) -> tuple[int, ...]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise TypeError(f"{name} must be a sequence of steps, got {given!r}; write ({given!r},) for one")
+    return tuple(sorted({check_integer(f"{name}[{i}]", step, minimum=0) for i, step in enumerate(given)}))
 
 
 def _within(name: str, steps: tuple[int, ...], n_steps: int) -> IntArray:

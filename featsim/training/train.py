@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +68,8 @@ def train(
     batches : array_like of int, shape (n_steps, B), optional
         Sample indices of every step, instead of minibatches drawn by the schedule.
     out : path-like, optional
-        Write while running: ``x.npz`` grows in the folder ``x.run`` and ends as one file;
-        any other path is a run folder and stays one. A run that was stopped there goes on.
+        Write while running: ``x.npz`` (or ``x.run``) grows in the folder ``x.run`` and ends
+        as one file; any other path is a run folder and stays one. A run that was stopped there goes on.
     scenario, training, seed : optional
         Names for the trace's configuration.
     progress : bool
@@ -107,6 +109,8 @@ def train(
     factory = _factory(model)
     if not isinstance(schedule, Schedule):
         raise TypeError(f"schedule must be a Schedule, got {type(schedule).__name__}")
+    if recording is not None and not isinstance(recording, Recording):
+        raise TypeError(f"recording must be a Recording or None, got {type(recording).__name__}")
     spec = RunSpec(
         model=model,
         data=getattr(data, "spec", None),
@@ -171,10 +175,8 @@ def _factory(model: Any) -> StepperFactory:
 def _existing(path: Path) -> tuple[Path | None, Path]:
     """Return the folder to go on in (None if the trace is finished), and where it ends."""
     folder, target = run_paths(path)
-    if target is None and folder.suffix == ".run":
-        target = folder.with_suffix(".npz")
     if folder.is_dir():
-        return folder, target if folder.suffix == ".run" and target is not None else folder
+        return folder, target or folder
     if target is not None and target.is_file():
         return None, target
     raise TraceError(f"{path} is not a run: there is neither a folder {folder} nor a finished trace")
@@ -214,9 +216,15 @@ def _finish(run: RunFolder, target: Path, stepper: Stepper, spec: RunSpec, progr
                 label=spec.label,
                 progress=progress,
             )
-        if target != run.path and trace.status in ("completed", "diverged"):
+        if target == run.path or trace.status not in ("completed", "diverged"):
+            return trace
+        try:
             trace.save(target)
-            run.remove()
+        except OSError as error:
+            message = f"{error}; the run is whole in {run.path}: free space, then resume it"
+            warnings.warn(message, RuntimeWarning, stacklevel=3)
+            return dataclasses.replace(trace, status="interrupted", message=message)
+        run.remove()
     finally:
         run.close()
     return trace
