@@ -2,8 +2,10 @@
 
 from featsim.traces.axes import COORDINATES, STANDARD_AXES
 from featsim.traces.files import SCHEMA, TraceError, TraceKeyError, check_writable
-from featsim.traces.run_folder import Checkpoint, RunFolder, load_trace
-from featsim.traces.trace import STATUSES, Trace
+from featsim.traces.manifest import STATUSES
+from featsim.traces.run_folder import RunFolder
+from featsim.traces.run_reader import Checkpoint, load_trace
+from featsim.traces.trace import Trace
 
 __all__ = [
     "COORDINATES",

@@ -6,12 +6,16 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from featsim.traces.files import TraceError, check_name
+from featsim.traces.files import TraceError
+from featsim.traces.npz import check_name
 
 COORDINATES = MappingProxyType(
     {"step": "steps", "weight_step": "weight_steps", "class": "classes", "neuron": "neurons"}
 )
 """For an axis, the name of the array that labels its entries; without one they count from 0."""
+
+RECORD_AXES = (("step",), ("weight_step",))
+"""First axes along which a run grows."""
 
 _PER_NEURON = ("step", "class", "neuron")
 STANDARD_AXES: Mapping[str, tuple[str, ...]] = MappingProxyType(

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from featsim.traces.files import TraceError
 
+LOCK = "writer.lock"
+
 
 class WriterLock:
     """Hold a run folder for this process; the system lets go when the process ends, however it ends.
@@ -26,7 +28,7 @@ class WriterLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._descriptor: int | None = os.open(folder / "writer.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        self._descriptor: int | None = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         if sys.platform == "win32":
             return  # there two writers are not detected
         import fcntl

@@ -10,16 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from featsim.traces.files import (
-    SCHEMA,
-    Array,
-    MissingFileError,
-    TraceError,
-    atomic_write,
-    canonical,
-    check_name,
-    check_schema,
-)
+from featsim.traces.files import SCHEMA, MissingFileError, TraceError, atomic_write, canonical, check_schema
+from featsim.traces.npz import Array, check_name
+
+STATUSES = ("running", "completed", "diverged", "interrupted")
+"""What a trace can say of its run."""
 
 MANIFEST = "manifest.json"
 _FIELDS = {
@@ -46,11 +41,16 @@ def run_digest(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _checksum(manifest: Mapping[str, Any]) -> str:
+    rest = {name: value for name, value in manifest.items() if name != "checksum"}
+    return hashlib.sha256(canonical(rest).encode()).hexdigest()
+
+
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write the manifest, atomically."""
-    text = json.dumps(
-        {**manifest, "featsim": "run", "schema": SCHEMA}, indent=1, sort_keys=True, allow_nan=False
-    )
+    whole = {**manifest, "featsim": "run", "schema": SCHEMA}
+    whole["checksum"] = _checksum(whole)
+    text = json.dumps(whole, indent=1, allow_nan=False)
     with atomic_write(folder / MANIFEST) as file:
         file.write(text.encode() + b"\n")
 
@@ -88,6 +88,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{path} was changed after the run started: its settings do not match its digest; "
             "undo the change, or start a new run in another folder"
         )
+    if manifest.get("checksum") != _checksum(manifest) or manifest["status"] not in STATUSES:
+        raise TraceError(f"{path} is damaged: its content does not match its checksum")
     return manifest
 
 

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from featsim.traces.files import Array, MissingFileError, TraceError, read_npz
-
-RECORD_AXES = ("step", "weight_step")
-"""Axes along which a run grows."""
+from featsim.traces.axes import RECORD_AXES
+from featsim.traces.files import MissingFileError, TraceError
+from featsim.traces.npz import Array, read_npz
 
 _CHUNK = re.compile(r"chunk-(\d{6,})\.npz")
 
@@ -80,7 +79,9 @@ def merge_chunks(
     merged = _allocate(folder, axes, described)
     filled = dict.fromkeys(merged, 0)
     for i in range(len(described)):
-        arrays = read_npz(paths[i], "chunk")[1] if i < len(paths) else dict(tail or {})
+        header, arrays = read_npz(paths[i], "chunk") if i < len(paths) else ({}, dict(tail or {}))
+        if header.get("arrays", described[i]) != described[i]:
+            raise MissingFileError(f"{paths[i]} was replaced while it was read")
         for name, array in arrays.items():
             merged[name][filled[name] : filled[name] + len(array)] = array
             filled[name] += len(array)
@@ -96,7 +97,7 @@ def _allocate(
     layouts: dict[str, tuple[str, tuple[int, ...]]] = {"steps": ("<i8", ())}
     for chunk in described:
         for name, what in chunk.items():
-            if axes.get(name, ())[:1] not in tuple((axis,) for axis in RECORD_AXES) or not what["shape"]:
+            if axes.get(name, ())[:1] not in RECORD_AXES or not what["shape"]:
                 raise TraceError(
                     f"a chunk in {folder} holds {name}, which the manifest does not list as recorded"
                 )

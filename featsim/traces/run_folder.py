@@ -1,16 +1,8 @@
-"""The folder of a run that goes on: numbered chunks, a manifest and a checkpoint.
+"""Writing a run folder: numbered chunks, checkpoints, and going on after a kill.
 
-=================  ====================================================================
-manifest.json      spec, axes, status and fingerprints of what the run was started with
-inputs.npz         arrays the run starts from: data, initial weights, minibatches
-chunk-000001.npz   records, in order; written once each
-checkpoint.npz     state to go on from, and how many chunks lie before it
-final.npz          arrays of the end (final weights), once the run has stopped
-=================  ====================================================================
-
-Every file appears under its name complete or not at all. Readers take all chunks.
-A writer that comes back after a kill drops the chunks beyond its checkpoint and
-makes them again, so that a resumed run has each record once, and the same bits.
+A writer that comes back drops the chunks beyond its checkpoint and makes them
+again, so that a resumed run has each record once, and the same bits.
+:mod:`featsim.traces.run_reader` lists the files.
 """
 
 from __future__ import annotations
@@ -19,24 +11,16 @@ import datetime
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 
-from featsim.traces.axes import resolve_axes
-from featsim.traces.files import (
-    Array,
-    MissingFileError,
-    TraceError,
-    check_writable,
-    plain_json,
-    read_npz,
-    remove_temporary_files,
-    write_npz,
-)
-from featsim.traces.lock import WriterLock
+from featsim.traces.axes import RECORD_AXES, resolve_axes
+from featsim.traces.files import TraceError, check_writable, plain_json, remove_temporary_files
+from featsim.traces.lock import LOCK, WriterLock
 from featsim.traces.manifest import (
     MANIFEST,
+    STATUSES,
     check_same_inputs,
     check_same_setting,
     describe_inputs,
@@ -44,58 +28,21 @@ from featsim.traces.manifest import (
     run_digest,
     write_manifest,
 )
-from featsim.traces.merge import chunk_names, chunk_path, last_step, merge_chunks
-from featsim.traces.trace import STATUSES, Trace, read_trace_file
+from featsim.traces.merge import chunk_names, chunk_path, last_step
+from featsim.traces.npz import Array, read_npz, write_npz
+from featsim.traces.run_reader import RunReader
+from featsim.traces.trace import Trace
 from featsim.versions import version_report
 
-_RETRIES = 5  # a reader that meets a writer in the middle of dropping chunks looks again
 
-
-class Checkpoint(NamedTuple):
-    """State from which a run goes on.
-
-    Attributes
-    ----------
-    step : int
-        Step before which the state was taken.
-    state : dict of str to ndarray
-        Arrays of the state.
-    info : dict
-        JSON data, for example the state of a random generator.
-    """
-
-    step: int
-    state: dict[str, Array]
-    info: dict[str, Any]
-
-
-class RunFolder:
+class RunFolder(RunReader):
     """A run on disk. Make one with :meth:`create` (to write) or :meth:`open`."""
 
-    def __init__(self, path: Path, manifest: dict[str, Any], lock: WriterLock | None) -> None:
-        self.path = path
-        self.manifest = manifest
+    def __init__(self, path: Path, lock: WriterLock | None = None) -> None:
+        super().__init__(path)
         self._lock = lock
         self._n_chunks = 0
         self._last_step: int | None = None
-
-    def __repr__(self) -> str:
-        return f"<RunFolder: {self.path}, {self.status}>"
-
-    @property
-    def spec(self) -> dict[str, Any]:
-        """Full configuration of the run."""
-        return dict(self.manifest["spec"])
-
-    @property
-    def axes(self) -> dict[str, tuple[str, ...]]:
-        """Axes of every array that the run records."""
-        return {name: tuple(words) for name, words in self.manifest["axes"].items()}
-
-    @property
-    def status(self) -> str:
-        """Return ``"running"`` (also after a kill), ``"completed"``, ``"diverged"`` or ``"interrupted"``."""
-        return str(self.manifest["status"])
 
     @classmethod
     def create(
@@ -138,22 +85,8 @@ class RunFolder:
             If the folder cannot be written in.
         """
         folder = check_writable(path)
-        given = axes if isinstance(axes, Mapping) else None
         arrays = {name: np.asarray(value) for name, value in inputs.items()}
-        manifest = {
-            "spec": plain_json(spec, "spec"),
-            "axes": {
-                name: list(words)
-                for name, words in resolve_axes({"steps": 0, **dict.fromkeys(axes)}, given).items()
-            },
-            "inputs": describe_inputs(arrays),
-            "meta": plain_json(meta or {}, "meta"),
-            "versions": plain_json(version_report() if versions is None else versions, "versions"),
-            "status": "running",
-            "message": "",
-            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        }
-        manifest["digest"] = run_digest(manifest)
+        manifest = _new_manifest(spec, axes, arrays, meta, versions)
         if not (folder / MANIFEST).exists():
             remove_temporary_files(folder)
             if any(folder.iterdir()):
@@ -192,12 +125,12 @@ class RunFolder:
         """
         folder = Path(path)
         if not write:
-            return cls(folder, read_manifest(folder), None)
+            return cls(folder)
         read_manifest(folder)
         lock = WriterLock(folder)
         try:
             remove_temporary_files(folder)
-            run = cls(folder, read_manifest(folder), lock)
+            run = cls(folder, lock)
             run._rewind()
         except BaseException:
             lock.release()
@@ -211,7 +144,9 @@ class RunFolder:
             self._n_chunks = len(chunks)
             self._last_step = last_step(self.path, len(chunks))
             return
-        covered = self._covered_chunks()
+        covered = 0
+        if (self.path / "checkpoint.npz").exists():
+            covered = read_npz(self.path / "checkpoint.npz", "checkpoint")[0]["n_chunks"]
         if covered > len(chunks):
             raise TraceError(
                 f"{chunk_path(self.path, len(chunks) + 1)} is missing, but the checkpoint covers it"
@@ -224,36 +159,6 @@ class RunFolder:
             read_npz(chunk_path(self.path, number), "chunk")
         self._n_chunks = covered
         self._last_step = last_step(self.path, covered)
-
-    def _covered_chunks(self) -> int:
-        if not (self.path / "checkpoint.npz").exists():
-            return 0
-        header, _ = read_npz(self.path / "checkpoint.npz", "checkpoint", ())
-        return int(header["n_chunks"])
-
-    @property
-    def inputs(self) -> dict[str, Array]:
-        """Arrays the run starts from, checked against the fingerprints in the manifest."""
-        _, arrays = read_npz(self.path / "inputs.npz", "inputs")
-        check_same_inputs(self.path, self.manifest["inputs"], describe_inputs(arrays))
-        return arrays
-
-    def last_checkpoint(self) -> Checkpoint | None:
-        """Return the state to go on from; None if the run has to start from its inputs."""
-        if not (self.path / "checkpoint.npz").exists():
-            return None
-        header, state = read_npz(self.path / "checkpoint.npz", "checkpoint")
-        return Checkpoint(int(header["step"]), state, dict(header["info"]))
-
-    def check_same_run(self, spec: Any) -> None:
-        """Refuse a configuration that is not the one of this run.
-
-        Raises
-        ------
-        TraceError
-            Naming the first setting that differs, with both values.
-        """
-        check_same_setting(self.path, self.manifest["spec"], plain_json(spec, "spec"))
 
     def append(self, arrays: Mapping[str, Any]) -> None:
         """Write the next records as one chunk.
@@ -282,11 +187,8 @@ class RunFolder:
 
     def _checked_chunk(self, arrays: Mapping[str, Any]) -> dict[str, Array]:
         axes = self.axes
-        unknown = [
-            name
-            for name in arrays
-            if name not in axes or not axes[name][:1] or axes[name][0] not in ("step", "weight_step")
-        ]
+        recorded = [name for name, words in axes.items() if words[:1] in RECORD_AXES]
+        unknown = [name for name in arrays if name not in recorded]
         missing = [name for name, words in axes.items() if words[:1] == ("step",) and name not in arrays]
         if unknown or missing:
             what = f"has no record axis in {unknown[0]}" if unknown else f"lacks {missing[0]}"
@@ -321,28 +223,6 @@ class RunFolder:
         header = {"step": int(step), "n_chunks": self._n_chunks, "info": plain_json(info or {}, "info")}
         write_npz(self.path / "checkpoint.npz", "checkpoint", state, header)
 
-    def read(self) -> Trace:
-        """Return the trace so far, at any time, also while another process writes.
-
-        Raises
-        ------
-        TraceError
-            If a part is damaged or missing.
-        """
-        for _ in range(_RETRIES):
-            try:
-                return self._read_once()
-            except MissingFileError:
-                continue
-        return self._read_once()
-
-    def _read_once(self) -> Trace:
-        manifest = read_manifest(self.path)
-        final: dict[str, Array] = {}
-        if manifest["status"] != "running":
-            _, final = read_npz(self.path / "final.npz", "final")
-        return self._assemble(manifest, manifest["status"], manifest["message"], final, None)
-
     def merge(
         self,
         status: str = "interrupted",
@@ -367,25 +247,6 @@ class RunFolder:
         """
         last = None if tail is None else self._checked_chunk(tail)
         return self._assemble(self.manifest, status, message, arrays or {}, last)
-
-    def _assemble(
-        self,
-        manifest: Mapping[str, Any],
-        status: str,
-        message: str,
-        final: Mapping[str, Any],
-        tail: Mapping[str, Array] | None,
-    ) -> Trace:
-        axes = {name: tuple(words) for name, words in manifest["axes"].items()}
-        arrays = {**merge_chunks(self.path, axes, tail), **final}
-        texts = {name: manifest[name] for name in ("spec", "meta", "versions")}
-        return Trace(
-            arrays,
-            {name: axes[name] for name in arrays if name in axes},
-            status=status,
-            message=message,
-            **texts,
-        )
 
     def finish(
         self,
@@ -420,6 +281,9 @@ class RunFolder:
             raise TraceError(f"status must be one of {', '.join(STATUSES[1:])}, got {status!r}")
         self._check_writer()
         final = dict(arrays or {})
+        grown = [name for name in final if self.axes.get(name, ())[:1] in RECORD_AXES]
+        if grown:
+            raise TraceError(f"{grown[0]} is recorded along the run: give it to append, not to finish")
         trace = self.merge(status, message, final)
         write_npz(self.path / "final.npz", "final", final, {})
         self._set_status(status, message)
@@ -442,7 +306,7 @@ class RunFolder:
             "checkpoint.npz",
             *reversed(chunk_names(self.path)),
             "inputs.npz",
-            "writer.lock",
+            LOCK,
             MANIFEST,
         ]
         for name in names:
@@ -463,22 +327,25 @@ class RunFolder:
             )
 
 
-def load_trace(path: str | os.PathLike[str]) -> Trace:
-    """Read a trace from a finished npz or from a run folder, also of a run that goes on.
-
-    Parameters
-    ----------
-    path : path-like
-        File or folder.
-
-    Returns
-    -------
-    Trace
-
-    Raises
-    ------
-    TraceError
-        If it is missing, damaged, foreign or of an unknown schema; the message
-        says which.
-    """
-    return RunFolder.open(path).read() if Path(path).is_dir() else read_trace_file(Path(path))
+def _new_manifest(
+    spec: Any,
+    axes: Mapping[str, Any] | Iterable[str],
+    inputs: Mapping[str, Array],
+    meta: Mapping[str, Any] | None,
+    versions: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    given = dict(axes) if isinstance(axes, Mapping) else dict.fromkeys(axes)
+    resolved = resolve_axes(
+        {"steps": None, **given}, {name: found for name, found in given.items() if found is not None}
+    )
+    manifest = {
+        "spec": plain_json(spec, "spec"),
+        "axes": {name: list(words) for name, words in resolved.items()},
+        "inputs": describe_inputs(inputs),
+        "meta": plain_json(meta or {}, "meta"),
+        "versions": plain_json(version_report() if versions is None else versions, "versions"),
+        "status": "running",
+        "message": "",
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    return {**manifest, "digest": run_digest(manifest)}

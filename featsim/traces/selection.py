@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from featsim.traces.axes import COORDINATES
-from featsim.traces.files import Array, TraceKeyError
+from featsim.traces.files import TraceKeyError
+from featsim.traces.npz import Array
 
 if TYPE_CHECKING:
     from featsim.traces.trace import Trace
@@ -100,7 +101,9 @@ def select(
             arrays[name], axes[name] = trace.labels(axis), (axis,)
     if names is not None:
         kept = [names] if isinstance(names, str) else list(names)
-        used = {axis for name in kept for axis in (trace[name], trace.axes[name])[1]}
+        for name in kept:
+            trace[name]  # raises, listing the names, if there is none
+        used = {axis for name in kept for axis in trace.axes[name]}
         kept += [COORDINATES[axis] for axis in used if axis in COORDINATES]
         arrays = {name: array for name, array in arrays.items() if name in kept or name == "steps"}
     for name in arrays:

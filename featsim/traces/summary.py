@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featsim.traces.axes import COORDINATES
-from featsim.traces.files import Array
+from featsim.traces.npz import Array
 
 if TYPE_CHECKING:
     from featsim.traces.trace import Trace

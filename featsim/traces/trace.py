@@ -14,21 +14,12 @@ import numpy.typing as npt
 
 from featsim.traces import export, selection, summary
 from featsim.traces.axes import COORDINATES, resolve_axes
-from featsim.traces.files import (
-    Array,
-    TraceError,
-    TraceKeyError,
-    check_dtype,
-    plain_json,
-    read_npz,
-    write_npz,
-)
+from featsim.traces.files import TraceError, TraceKeyError, plain_json
+from featsim.traces.manifest import STATUSES
+from featsim.traces.npz import Array, check_dtype, read_npz, write_npz
 
 if TYPE_CHECKING:
     from featsim.traces.selection import Indices
-
-STATUSES = ("running", "completed", "diverged", "interrupted")
-"""What a trace can say of its run."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -218,6 +209,8 @@ class Trace:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the trace as one npz with its JSON inside, and return its path.
 
+        Missing parent folders are made.
+
         Raises
         ------
         OSError
@@ -228,6 +221,7 @@ class Trace:
             **{name: getattr(self, name) for name in ("spec", "status", "message", "meta", "versions")},
         }
         target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)  # better than losing a long run
         write_npz(target, "trace", self.arrays, header)
         return target
 
