@@ -281,6 +281,28 @@ def test_a_damaged_chunk_beyond_the_checkpoint_is_made_again(tmp_path):
     assert load_trace(tmp_path).n_records == 10
 
 
+def test_unreadable_parts_are_named(tmp_path):
+    interrupted_run(tmp_path, 1, 0)
+    for name, use in {
+        "chunk-000001.npz": lambda: load_trace(tmp_path),
+        "manifest.json": lambda: RunFolder.open(tmp_path),
+    }.items():
+        (tmp_path / name).unlink()
+        (tmp_path / name).mkdir()
+        with pytest.raises(TraceError, match=f"{name} cannot be read: Is a directory"):
+            use()
+
+
+def test_a_chunk_of_another_run_is_refused(tmp_path):
+    interrupted_run(tmp_path / "a", 1, 0)
+    axes = {"margin": ("step",)}
+    with_margin = start(tmp_path / "b", axes=axes)
+    with_margin.append({"steps": [0], "margin": [1.0]})
+    (tmp_path / "a" / "chunk-000002.npz").write_bytes((tmp_path / "b" / "chunk-000001.npz").read_bytes())
+    with pytest.raises(TraceError, match="holds margin, which the manifest does not list"):
+        load_trace(tmp_path / "a")
+
+
 def test_repeated_chunks_are_refused(tmp_path):
     interrupted_run(tmp_path, 2, 0)
     (tmp_path / "chunk-000003.npz").write_bytes((tmp_path / "chunk-000002.npz").read_bytes())

@@ -134,6 +134,7 @@ def test_select_steps_is_by_value_and_keeps_their_weights(trace):
         ({"neurons": []}, "neurons selects nothing"),
         ({"classes": slice(5, 9)}, r"classes selects nothing.*there are 0\.\.2"),
         ({"steps": 60}, r"steps must be among 0\.\.59, got 60"),
+        ({"steps": [0, 100]}, r"steps must be among 0\.\.59, got 100"),
         ({"steps": slice(100, None)}, r"steps selects nothing.*there are 0\.\.59"),
         ({"steps": slice(10, 0, -1)}, "must go forwards"),
     ],
@@ -199,3 +200,11 @@ def test_summary_without_records_or_competitors(trace):
     assert trace.select("robust_coef").summary()["winners"] == []
     nothing = Trace({"steps": np.empty(0, int), "text": np.empty(0, "U3")}, {"text": ("step",)}).summary()
     assert nothing["arrays"]["text"]["final"] is None
+
+
+def test_long_lists_of_steps_are_described_shortly():
+    trace = Trace({"steps": np.arange(0, 1000, 7)})
+    with pytest.raises(TraceKeyError, match="steps must be among 143 values from 0 to 994, got 1$"):
+        trace.select(steps=1)
+    with pytest.raises(TraceKeyError, match="steps must be among 0, 7, 14, got 1$"):
+        trace.select(steps=slice(0, 15)).select(steps=1)
