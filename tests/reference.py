@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 # ---------------------------------------------------------------- section 3: activation
 
@@ -177,7 +178,7 @@ class Budget:
     bases: Mapping[int, Array] | None = None
 
 
-def restrict(budget: Budget, gradient: Array, roles: Array | None) -> Array:
+def restrict(budget: Budget, gradient: Array, roles: IntArray | None) -> Array:
     """The orthogonal projection of every patch of a gradient on its allowed subspace."""
     if budget.bases is None:
         return gradient
@@ -295,7 +296,7 @@ def perturb(
     smoothing: float,
     *,
     counts: Array | None = None,
-    roles: Array | None = None,
+    roles: IntArray | None = None,
     start: Array | None = None,
     target: int | None = None,
 ) -> Array:
@@ -321,7 +322,7 @@ def perturb_all(
     smoothing: float,
     *,
     counts: Array | None = None,
-    roles: Array | None = None,
+    roles: IntArray | None = None,
 ) -> Array:
     """`perturb` from the clean point for every sample: (n, P, d)."""
     delta = np.zeros_like(X)
@@ -343,7 +344,7 @@ def feature_attack(
     x: Array,
     y: int,
     target: int,
-    roles: Array,
+    roles: IntArray,
     nonrobust_features: Array,
     strengths: Sequence[float],
     radius: float,
@@ -361,7 +362,7 @@ def feature_attack_margin(
     weights: Array,
     x: Array,
     y: int,
-    roles: Array,
+    roles: IntArray,
     nonrobust_features: Array,
     strengths: Sequence[float],
     radius: float,
@@ -458,7 +459,7 @@ def trajectory(
     nonrobust_features: Array,
     attack: Attack | None = None,
     counts: Array | None = None,
-    roles: Array | None = None,
+    roles: IntArray | None = None,
     batches: Sequence[Sequence[int]] | None = None,
 ) -> dict[str, Any]:
     """Gradient descent, standard (no attack) or adversarial, recorded before every update.
@@ -517,7 +518,7 @@ def noise_free_data(
     n_nonrobust_patches: int,
     robust_strength: float,
     nonrobust_strength: float,
-) -> tuple[Array, list[int], Array]:
+) -> tuple[Array, list[int], IntArray]:
     """One sample per class, every patch written out: X (k, P, d), y, roles (k, P).
 
     `features` (2k, d) holds u stacked over v; the first P_R patches are robust (role 0).
@@ -528,7 +529,7 @@ def noise_free_data(
         robust = [robust_strength * features[j]] * n_robust_patches
         nonrobust = [nonrobust_strength * features[n_classes + j]] * n_nonrobust_patches
         samples.append(robust + nonrobust)
-        roles.append([0.0] * n_robust_patches + [1.0] * n_nonrobust_patches)
+        roles.append([0] * n_robust_patches + [1] * n_nonrobust_patches)
     return np.array(samples), list(range(n_classes)), np.array(roles)
 
 
@@ -538,7 +539,7 @@ def counted_data(
     n_nonrobust_patches: int,
     robust_strength: float,
     nonrobust_strength: float,
-) -> tuple[Array, list[int], Array, Array]:
+) -> tuple[Array, list[int], IntArray, Array]:
     """The same with two stored patches per sample: X (k, 2, d), y, roles (k, 2), counts (k, 2)."""
     n_classes = len(features) // 2
     X = np.array(
@@ -548,7 +549,7 @@ def counted_data(
         ]
     )
     counts = np.array([[float(n_robust_patches), float(n_nonrobust_patches)]] * n_classes)
-    return X, list(range(n_classes)), np.array([[0.0, 1.0]] * n_classes), counts
+    return X, list(range(n_classes)), np.array([[0, 1]] * n_classes), counts
 
 
 def random_features(n_features: int, dim: int, rng: np.random.Generator) -> Array:

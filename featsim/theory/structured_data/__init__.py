@@ -1,0 +1,73 @@
+"""Predictions of the structured-data theory: reduced dynamics, race, saturation, limits."""
+
+from featsim.theory.structured_data.limits_input import (
+    input_l2_linear_limit,
+    input_l2_margin,
+    input_l2_power_limit,
+    input_l2_radius,
+    written_output,
+)
+from featsim.theory.structured_data.limits_linf import (
+    Limits,
+    linf_nonrobust_limits,
+    linf_nonrobust_radius,
+    linf_robust_limits,
+    linf_robust_radius,
+)
+from featsim.theory.structured_data.limits_patch import (
+    FeatureRadii,
+    RadiusWindow,
+    full_l2_window,
+    own_feature_radii,
+    patch_l2_radius,
+)
+from featsim.theory.structured_data.population import ReducedTrace
+from featsim.theory.structured_data.race import (
+    Racer,
+    predicted_winner,
+    race_strength,
+    tie_patch_count,
+    win_probability,
+)
+from featsim.theory.structured_data.reduced import reduced_adversarial, reduced_standard
+from featsim.theory.structured_data.saturation import (
+    nonrobust_escapes,
+    saturation_level,
+    saturation_rate,
+    writing_attack_wins,
+    writing_radius,
+)
+from featsim.theory.structured_data.start import ReducedStart, reduced_from_weights
+
+__all__ = [
+    "FeatureRadii",
+    "Limits",
+    "Racer",
+    "RadiusWindow",
+    "ReducedStart",
+    "ReducedTrace",
+    "full_l2_window",
+    "input_l2_linear_limit",
+    "input_l2_margin",
+    "input_l2_power_limit",
+    "input_l2_radius",
+    "linf_nonrobust_limits",
+    "linf_nonrobust_radius",
+    "linf_robust_limits",
+    "linf_robust_radius",
+    "nonrobust_escapes",
+    "own_feature_radii",
+    "patch_l2_radius",
+    "predicted_winner",
+    "race_strength",
+    "reduced_adversarial",
+    "reduced_from_weights",
+    "reduced_standard",
+    "saturation_level",
+    "saturation_rate",
+    "tie_patch_count",
+    "win_probability",
+    "writing_attack_wins",
+    "writing_radius",
+    "written_output",
+]
