@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.linalg.cython_blas  # noqa: F401  Numba multiplies there: loaded before its threads are limited
+from threadpoolctl import threadpool_limits
 
 from featsim.traces import RunFolder, Trace
 from featsim.training.progress import Progress
@@ -160,7 +162,9 @@ def run_stepper(
     record, keep = recording.steps(schedule.n_steps), recording.weight_steps(schedule.n_steps)
     run = _Run(stepper, spec, folder)
     status, message = "completed", ""
+    # One BLAS thread: more would change the bits, and the blocks are too small to gain.
     with (
+        threadpool_limits(1, user_api="blas"),
         _catch_interrupt() as pause,
         Progress(schedule.n_steps, label, shown=progress, done=run.step) as report,
     ):

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from featsim.attacks import GradientAttack
 from featsim.data import PatchData
@@ -249,18 +248,16 @@ class PatchStepper:
         code = int(model.power) if model.power in (1.0, 2.0, 3.0, 4.0) else 0
         pixels = _locked(np.empty((0, 0), np.int64) if data.pixel_map is None else data.pixel_map)
         n_pixels = int(pixels.max()) + 1 if pixels.size else 0
-        # One BLAS thread: more would change the bits, and blocks are too small to gain.
-        with threadpool_limits(1, user_api="blas"):
-            n_done = kernel.patch_trajectory(
-                data.X.reshape(-1, d), data.y, data.counts.ravel(), data.roles.ravel(),
-                _locked(batches), data.n_patches, weights,
-                _locked(self._features), _locked(plan.basis), _locked(plan.role_mask), pixels, n_pixels,
-                plan.mode, plan.n_steps, plan.margin, plan.step_size, plan.unit, plan.radius, plan.whole,
-                plan.linf,
-                k, m, model.power, model.smoothing, code, self.spec.schedule.step_size,
-                last - first, _flags(record, first, last), _flags(keep, first, last), update,
-                coef, rest, stats, kept,
-            )  # fmt: skip
+        n_done = kernel.patch_trajectory(
+            data.X.reshape(-1, d), data.y, data.counts.ravel(), data.roles.ravel(),
+            _locked(batches), data.n_patches, weights,
+            _locked(self._features), _locked(plan.basis), _locked(plan.role_mask), pixels, n_pixels,
+            plan.mode, plan.n_steps, plan.margin, plan.step_size, plan.unit, plan.radius, plan.whole,
+            plan.linf,
+            k, m, model.power, model.smoothing, code, self.spec.schedule.step_size,
+            last - first, _flags(record, first, last), _flags(keep, first, last), update,
+            coef, rest, stats, kept,
+        )  # fmt: skip
         # A run that diverged at step t has recorded t, and nothing later.
         n_record = int(np.searchsorted(record, first + n_done, side="right"))
         n_keep = int(np.searchsorted(keep, first + n_done, side="right"))
