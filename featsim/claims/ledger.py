@@ -1,0 +1,317 @@
+"""The ledger: a claim of a theory, how it is judged, and the judgement."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from featsim.claims.cases import Case, Outcome, run_cases
+from featsim.claims.rules import Rule
+from featsim.claims.statistics import Estimate
+from featsim.validation import check_bool, check_choice
+
+MARKS = ("[source]", "[recalled]", "[derived]", "[choice]", "[measured]")
+
+
+class Verdict(enum.StrEnum):
+    """Outcome of a claim."""
+
+    REPRODUCED = "reproduced"
+    NOT_REPRODUCED = "not reproduced"
+    PARTLY = "partly"
+    VACUOUS = "vacuous at this size"
+
+
+@dataclasses.dataclass(frozen=True)
+class Criterion:
+    """One measured quantity of a claim and the rule it is held to.
+
+    Attributes
+    ----------
+    quantity : str
+        What is measured, in words; the analysis returns its estimate under this name.
+    rule : Rule
+        What it must satisfy, written before the run.
+    prediction : str
+        What theory says it is, with its formula.
+    """
+
+    quantity: str
+    rule: Rule
+    prediction: str = ""
+
+
+Analysis = Callable[[Sequence[Outcome]], Mapping[str, Estimate]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A statement of a theory as an executable check.
+
+    Parameters
+    ----------
+    id : str
+        ``"theory/name"``.
+    statement : str
+        One sentence.
+    mark : str
+        Where it comes from: ``"[source]"``, ``"[recalled]"``, ``"[derived]"``, ``"[choice]"`` or
+        ``"[measured]"``.
+    scenario : str
+        Name of the setting.
+    criteria : tuple of Criterion
+        All hold: reproduced; none: not reproduced; some: partly. The first is the headline.
+    cases : callable
+        Takes `quick`, returns the cases to run.
+    analyse : callable
+        Takes their outcomes, returns one estimate per quantity; one of n = 0 makes the claim vacuous.
+    expected : Verdict
+        What the theory's note leads one to expect.
+    control : bool
+        Whether the claim says what must not happen.
+    found : Verdict or None
+        The verdict reached here where that is another one than expected; needs an explanation.
+    explanation : str
+        Why it differs.
+
+    Raises
+    ------
+    ValueError
+        If the id, the mark or the criteria are impossible, or `found` is not explained.
+    """
+
+    id: str
+    statement: str
+    mark: str
+    scenario: str
+    criteria: tuple[Criterion, ...]
+    cases: Callable[[bool], Sequence[Case]]
+    analyse: Analysis
+    expected: Verdict = Verdict.REPRODUCED
+    control: bool = False
+    found: Verdict | None = None
+    explanation: str = ""
+
+    def __post_init__(self) -> None:
+        if self.id.count("/") != 1 or not all(self.id.split("/")):
+            raise ValueError(f"id must be 'theory/name', got {self.id!r}")
+        check_choice("mark", self.mark, MARKS)
+        if not self.criteria:
+            raise ValueError(f"criteria must hold at least one criterion, got none for {self.id}")
+        if self.found is not None and not self.explanation:
+            raise ValueError(
+                f"explanation must be given when found ({self.found}) differs from expected, {self.id}"
+            )
+
+    @property
+    def theory(self) -> str:
+        """Theory it belongs to."""
+        return self.id.partition("/")[0]
+
+    @property
+    def measured(self) -> str:
+        """What is measured."""
+        return "; ".join(criterion.quantity for criterion in self.criteria)
+
+    @property
+    def prediction(self) -> str:
+        """What theory predicts, with its formulas."""
+        return "; ".join(
+            f"{criterion.quantity}: {criterion.prediction}"
+            for criterion in self.criteria
+            if criterion.prediction
+        )
+
+    @property
+    def rule(self) -> str:
+        """The acceptance rule in words."""
+        return "; ".join(f"{criterion.quantity} {criterion.rule.text}" for criterion in self.criteria)
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """A criterion with what was measured.
+
+    Attributes
+    ----------
+    criterion : Criterion
+        What was asked.
+    estimate : Estimate
+        What was measured.
+    holds : bool
+        Whether the rule is satisfied.
+    """
+
+    criterion: Criterion
+    estimate: Estimate
+    holds: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class ClaimResult:
+    """A judged claim.
+
+    Attributes
+    ----------
+    claim : Claim
+        The claim.
+    findings : tuple of Finding
+        One per criterion, the headline first.
+    n_seeds : int
+        Different seeds behind them.
+    quick : bool
+        Whether this was the small size.
+    seconds : float
+        Computing time; runs that several claims share are counted in each.
+    digest : str
+        SHA-256 fingerprint of every setting behind the result.
+    """
+
+    claim: Claim
+    findings: tuple[Finding, ...]
+    n_seeds: int
+    quick: bool
+    seconds: float
+    digest: str
+
+    @property
+    def verdict(self) -> Verdict:
+        """All criteria hold: reproduced; none: not reproduced; some: partly; any unmeasured: vacuous."""
+        if any(finding.estimate.n == 0 for finding in self.findings):
+            return Verdict.VACUOUS
+        held = [finding.holds for finding in self.findings]
+        if all(held):
+            return Verdict.REPRODUCED
+        return Verdict.PARTLY if any(held) else Verdict.NOT_REPRODUCED
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether the verdict is the one the note leads one to expect."""
+        return self.verdict == self.claim.expected
+
+    @property
+    def explained(self) -> bool:
+        """Whether it differs from that in the way the claim explains."""
+        return not self.as_expected and self.verdict == self.claim.found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON data; nan becomes None."""
+        claim = self.claim
+        return {
+            "id": claim.id,
+            "statement": claim.statement,
+            "mark": claim.mark,
+            "control": claim.control,
+            "scenario": claim.scenario,
+            "measured": claim.measured,
+            "prediction": claim.prediction,
+            "rule": claim.rule,
+            "value": _number(self.findings[0].estimate.value),
+            "interval": [_number(self.findings[0].estimate.low), _number(self.findings[0].estimate.high)],
+            "n_seeds": self.n_seeds,
+            "verdict": str(self.verdict),
+            "expected": str(claim.expected),
+            "as_expected": self.as_expected,
+            "explanation": claim.explanation,
+            "size": "quick" if self.quick else "default",
+            "seconds": round(self.seconds, 3),
+            "settings_digest": self.digest,
+            "quantities": [
+                {
+                    "quantity": finding.criterion.quantity,
+                    "prediction": finding.criterion.prediction,
+                    "rule": finding.criterion.rule.text,
+                    "value": _number(finding.estimate.value),
+                    "interval": [_number(finding.estimate.low), _number(finding.estimate.high)],
+                    "sd": _number(finding.estimate.sd),
+                    "n": finding.estimate.n,
+                    "holds": finding.holds,
+                }
+                for finding in self.findings
+            ],
+        }
+
+
+def run_claims(
+    claims: Iterable[Claim], quick: bool = False, jobs: int = 1, progress: bool = False
+) -> list[ClaimResult]:
+    """Run and judge claims; runs that several of them need are done once.
+
+    Parameters
+    ----------
+    claims : iterable of Claim
+        From :func:`featsim.claims.select`.
+    quick : bool
+        Fewer seeds and smaller sweeps; the rules stay.
+    jobs : int
+        Processes.
+    progress : bool
+        Whether to report progress.
+
+    Returns
+    -------
+    list of ClaimResult
+        In the order of `claims`.
+    """
+    check_bool("quick", quick)
+    chosen = list(claims)
+    asked = [list(claim.cases(quick)) for claim in chosen]
+    outcomes = iter(run_cases([case for cases in asked for case in cases], jobs=jobs, progress=progress))
+    return [
+        judge(claim, [next(outcomes) for _ in cases], quick)
+        for claim, cases in zip(chosen, asked, strict=True)
+    ]
+
+
+def judge(claim: Claim, outcomes: Sequence[Outcome], quick: bool = False) -> ClaimResult:
+    """Judge a claim by the outcomes of its cases.
+
+    Parameters
+    ----------
+    claim : Claim
+        The claim.
+    outcomes : sequence of Outcome
+        In the order of its cases.
+    quick : bool
+        Whether they are of the small size.
+
+    Returns
+    -------
+    ClaimResult
+
+    Raises
+    ------
+    KeyError
+        If the analysis leaves out a quantity.
+    """
+    estimates = claim.analyse(outcomes)
+    findings = tuple(
+        Finding(criterion, estimates[criterion.quantity], _holds(criterion, estimates[criterion.quantity]))
+        for criterion in claim.criteria
+    )
+    keys = sorted({" ".join(outcome.case.key) for outcome in outcomes})
+    return ClaimResult(
+        claim=claim,
+        findings=findings,
+        n_seeds=len({outcome.case.seed for outcome in outcomes}),
+        quick=quick,
+        seconds=sum(outcome.seconds for outcome in outcomes),
+        digest=hashlib.sha256("\n".join([claim.id, claim.rule, *keys]).encode()).hexdigest(),
+    )
+
+
+def all_as_expected(results: Iterable[ClaimResult]) -> bool:
+    """Return whether every verdict is the expected one, or differs in the way its claim explains."""
+    return all(result.as_expected or result.explained for result in results)
+
+
+def _holds(criterion: Criterion, estimate: Estimate) -> bool:
+    return estimate.n > 0 and not math.isnan(estimate.value) and bool(criterion.rule.holds(estimate))
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,47 @@
+"""All claims, and the choice among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from featsim.claims import structured_data
+from featsim.claims.ledger import Claim
+
+_ALL = {claim.id: claim for claim in structured_data.CLAIMS}
+
+
+def select(theory: str | None = None, ids: Sequence[str] | None = None) -> list[Claim]:
+    """Return claims by theory or id, in the order of the ledger.
+
+    Parameters
+    ----------
+    theory : str, optional
+        Only the claims of that theory.
+    ids : sequence of str, optional
+        Only these, ``"structured-data/T1"``; with a theory given, ``"T1"`` will do.
+
+    Returns
+    -------
+    list of Claim
+        All claims without arguments.
+
+    Raises
+    ------
+    ValueError
+        If a theory or an id is unknown; the message lists the known ones.
+    """
+    theories = tuple(dict.fromkeys(claim.theory for claim in _ALL.values()))
+    if theory is not None and theory not in theories:
+        raise ValueError(f"theory must be one of {', '.join(theories)}, got {theory!r}")
+    known = {key: claim for key, claim in _ALL.items() if theory in (None, claim.theory)}
+    if ids is None:
+        return list(known.values())
+    if isinstance(ids, str):
+        ids = (ids,)
+    wanted = set()
+    for given in ids:
+        full = given if "/" in given or theory is None else f"{theory}/{given}"
+        if full not in known:
+            raise ValueError(f"id must be one of {', '.join(known)}, got {given!r}")
+        wanted.add(full)
+    return [claim for key, claim in known.items() if key in wanted]

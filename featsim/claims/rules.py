@@ -1,0 +1,61 @@
+"""Acceptance rules: the text and the test of it in one object, so that they cannot part."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+from featsim.claims.statistics import Estimate, three_standard_errors
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What a measured number must satisfy.
+
+    Attributes
+    ----------
+    text : str
+        The rule in words.
+    holds : callable
+        Takes the estimate, returns whether it does.
+    """
+
+    text: str
+    holds: Callable[[Estimate], bool]
+
+
+def at_least(limit: float) -> Rule:
+    """Accept a value of at least `limit`."""
+    return Rule(f">= {limit:g}", lambda e: e.value >= limit)
+
+
+def at_most(limit: float) -> Rule:
+    """Accept a value of at most `limit`."""
+    return Rule(f"<= {limit:g}", lambda e: e.value <= limit)
+
+
+def between(low: float, high: float) -> Rule:
+    """Accept a value from `low` to `high`."""
+    return Rule(f"in [{low:g}, {high:g}]", lambda e: low <= e.value <= high)
+
+
+def interval_covers(target: float) -> Rule:
+    """Accept an interval that holds `target`."""
+    return Rule(f"95 % interval holds {target:.4g}", lambda e: e.low <= target <= e.high)
+
+
+def covers_within(target: float, slack: float) -> Rule:
+    """Accept a value within `slack` of `target`."""
+    return Rule(f"{target:.4g} +- {slack:.2g}", lambda e: abs(e.value - target) <= slack)
+
+
+def as_measured(value: float, sd: float, n: int) -> Rule:
+    """Accept agreement with the note's measured mean +- sd over n seeds, to three standard errors.
+
+    The standard error is that of the difference: the note's and ours together.
+    """
+    return Rule(
+        f"note's {value:g} +- {sd:g} over {n} seeds, to 3 standard errors of the difference",
+        lambda e: not math.isnan(e.value) and abs(e.value - value) <= three_standard_errors(e, sd, n) + 1e-12,
+    )

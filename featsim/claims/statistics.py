@@ -1,0 +1,288 @@
+"""Estimates with intervals, from SciPy: means over seeds, proportions, slopes and crossings."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import optimize, stats
+
+from featsim.validation import FloatArray, check_integer, check_real
+
+CONFIDENCE = 0.95
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A measured number with its interval.
+
+    Attributes
+    ----------
+    value : float
+        The number.
+    low, high : float
+        95 % interval; nan where one observation, or none, gives no interval.
+    n : int
+        Observations behind it: seeds, unless the quantity's name says otherwise. 0: nothing could
+        be measured.
+    sd : float
+        Standard deviation of the observations (with n - 1); nan where it does not apply.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    sd: float = math.nan
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of a mean, sd / sqrt(n)."""
+        return self.sd / math.sqrt(self.n) if self.n else math.nan
+
+
+def nothing() -> Estimate:
+    """Return the estimate of a quantity that could not be measured."""
+    return Estimate(math.nan, math.nan, math.nan, 0)
+
+
+def exactly(value: float, n: int) -> Estimate:
+    """Return a number that no sampling enters, such as a largest deviation over all `n` seeds."""
+    return Estimate(float(value), float(value), float(value), n)
+
+
+def mean(values: npt.ArrayLike) -> Estimate:
+    """Return the mean over seeds with its Student t interval.
+
+    Parameters
+    ----------
+    values : array_like, shape (n,)
+        One number per seed.
+
+    Returns
+    -------
+    Estimate
+        Without spread between seeds the interval is a point; one seed has none.
+    """
+    x = _finite(values)
+    if not len(x):
+        return nothing()
+    if len(x) == 1:
+        return Estimate(float(x[0]), math.nan, math.nan, 1)
+    sd = float(np.std(x, ddof=1))
+    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(x) - 1)) * sd / math.sqrt(len(x))
+    value = float(np.mean(x))
+    return Estimate(value, value - half, value + half, len(x), sd)
+
+
+def accuracy(values: npt.ArrayLike) -> Estimate:
+    """Return the mean over seeds of accuracies or shares, its t interval cut to [0, 1].
+
+    Parameters
+    ----------
+    values : array_like, shape (n,)
+        One number in [0, 1] per seed.
+
+    Returns
+    -------
+    Estimate
+        As :func:`mean`.
+    """
+    found = mean(values)
+    low, high = (
+        min(max(edge, 0.0), 1.0) if math.isfinite(edge) else edge for edge in (found.low, found.high)
+    )
+    return dataclasses.replace(found, low=low, high=high)
+
+
+def median(values: npt.ArrayLike, rng: np.random.Generator | None = None) -> Estimate:
+    """Return the median over seeds with its percentile bootstrap interval.
+
+    Parameters
+    ----------
+    values : array_like, shape (n,)
+        One number per seed.
+    rng : numpy.random.Generator, optional
+        Draws the resamples; seeded with 0 if not given, so that a ledger can be repeated.
+
+    Returns
+    -------
+    Estimate
+        One seed has no interval.
+    """
+    x = _finite(values)
+    if not len(x):
+        return nothing()
+    if len(x) == 1 or np.ptp(x) == 0.0:
+        edge = float(x[0]) if len(x) > 1 else math.nan
+        return Estimate(float(x[0]), edge, edge, len(x))
+    found = stats.bootstrap(
+        (x,),
+        np.median,
+        confidence_level=CONFIDENCE,
+        n_resamples=2000,
+        method="percentile",
+        random_state=np.random.default_rng(0) if rng is None else rng,
+    ).confidence_interval
+    return Estimate(float(np.median(x)), float(found.low), float(found.high), len(x))
+
+
+def proportion(n_hits: int, n: int) -> Estimate:
+    """Return a share with its Wilson interval.
+
+    Parameters
+    ----------
+    n_hits, n : int
+        Hits among n independent trials.
+
+    Returns
+    -------
+    Estimate
+        The share; nothing for n = 0.
+
+    Raises
+    ------
+    ValueError
+        If not 0 <= n_hits <= n.
+    """
+    check_integer("n", n, minimum=0)
+    check_integer("n_hits", n_hits, minimum=0, maximum=n)
+    if n == 0:
+        return nothing()
+    interval = stats.binomtest(n_hits, n).proportion_ci(CONFIDENCE, method="wilson")
+    return Estimate(n_hits / n, float(interval.low), float(interval.high), n)
+
+
+def paired_difference(first: npt.ArrayLike, second: npt.ArrayLike) -> Estimate:
+    """Return the mean of first - second over shared seeds, with the t interval of the differences.
+
+    Parameters
+    ----------
+    first, second : array_like, shape (n,)
+        Two numbers per seed, in the same order of seeds.
+
+    Returns
+    -------
+    Estimate
+        The spread that both share, from data and initial weights, drops out.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ.
+    """
+    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if a.shape != b.shape:
+        raise ValueError(f"first and second must have one entry per seed each, got {a.shape} and {b.shape}")
+    return mean(a - b)
+
+
+def log_slope(x: npt.ArrayLike, y: npt.ArrayLike) -> Estimate:
+    r"""Return the exponent b of :math:`y \propto x^b` by regression on logarithms.
+
+    Parameters
+    ----------
+    x, y : array_like, shape (n,)
+        Positive numbers; pairs with a non-finite member are left out.
+
+    Returns
+    -------
+    Estimate
+        Slope of log y on log x with its t interval; n counts points.
+
+    Raises
+    ------
+    ValueError
+        If fewer than three usable points, or fewer than two values of x, are left, or one is not positive.
+    """
+    a, b = (np.asarray(v, dtype=np.float64).ravel() for v in (x, y))
+    usable = np.isfinite(a) & np.isfinite(b)
+    a, b = a[usable], b[usable]
+    if len(a) < 3 or np.ptp(a) == 0.0:
+        raise ValueError(f"x must hold at least three finite points of two or more values, got {len(a)}")
+    if a.min() <= 0.0 or b.min() <= 0.0:
+        raise ValueError("x and y must be > 0 for a slope on logarithms; leave the other points out")
+    fit = stats.linregress(np.log(a), np.log(b))
+    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(a) - 2)) * float(fit.stderr)
+    return Estimate(float(fit.slope), float(fit.slope) - half, float(fit.slope) + half, len(a))
+
+
+def logistic_crossing(x: npt.ArrayLike, hits: npt.ArrayLike, trials: npt.ArrayLike) -> Estimate:
+    r"""Return where a success probability crosses 1/2, by a logistic fit.
+
+    Parameters
+    ----------
+    x : array_like, shape (g,)
+        Values of the swept parameter (give its logarithm for a scale).
+    hits, trials : array_like, shape (g,)
+        Successes among independent trials at each value.
+
+    Returns
+    -------
+    Estimate
+        :math:`x_0` of :math:`p = 1/(1+e^{-b(x-x_0)})` at maximum likelihood, with the interval of
+        all :math:`x_0` whose profile likelihood a :math:`\chi^2_1` test does not reject; n counts
+        trials. Nothing if the successes do not vary.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or hits exceed trials.
+    """
+    a, h, n = (np.asarray(v, dtype=np.float64) for v in (x, hits, trials))
+    if not a.shape == h.shape == n.shape or a.ndim != 1:
+        raise ValueError(f"x, hits and trials must have one shape (g,), got {a.shape}, {h.shape}, {n.shape}")
+    if np.any(h < 0) or np.any(h > n):
+        raise ValueError("hits must lie in 0..trials")
+    if h.sum() in (0.0, n.sum()) or np.ptp(a) == 0.0:
+        return nothing()
+    scale = float(np.ptp(a))
+
+    def cost(centre: float, log_steepness: float) -> float:
+        z = math.exp(log_steepness) / scale * (a - centre)
+        return float(np.sum(h * np.logaddexp(0.0, -z) + (n - h) * np.logaddexp(0.0, z)))
+
+    def profile(centre: float) -> float:
+        # steepness bounded: perfectly separated counts have no finite maximum
+        best = optimize.minimize_scalar(lambda s: cost(centre, s), bounds=(-4.0, 8.0), method="bounded")
+        return float(best.fun)
+
+    grid = np.linspace(a.min(), a.max(), 201)
+    values = np.array([profile(float(c)) for c in grid])
+    best = int(np.argmin(values))
+    ends = grid[max(best - 1, 0)], grid[min(best + 1, 200)]
+    found = optimize.minimize_scalar(profile, bounds=ends, method="bounded")
+    inside = grid[values <= float(found.fun) + float(stats.chi2.ppf(CONFIDENCE, 1)) / 2]
+    low, high = (inside.min(), inside.max()) if len(inside) else ends
+    centre = float(found.x)
+    return Estimate(centre, min(float(low), centre), max(float(high), centre), int(n.sum()))
+
+
+def three_standard_errors(estimate: Estimate, sd: float, n: int) -> float:
+    r"""Return three standard errors of the difference between an estimate and an earlier one.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        Mean with its own spread.
+    sd : float
+        Standard deviation of the earlier observations over all of them (with n), at least 0.
+    n : int
+        Their number, at least 2.
+
+    Returns
+    -------
+    float
+        :math:`3\sqrt{sd^2/(n-1) + se^2}`.
+    """
+    earlier = check_real("sd", sd, minimum=0.0) ** 2 / (check_integer("n", n, minimum=2) - 1)
+    own = 0.0 if math.isnan(estimate.sd) else estimate.standard_error**2
+    return 3.0 * math.sqrt(earlier + own)
+
+
+def _finite(values: Any) -> FloatArray:
+    x = np.asarray(values, dtype=np.float64).ravel()
+    return np.asarray(x[np.isfinite(x)])

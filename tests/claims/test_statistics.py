@@ -1,0 +1,83 @@
+"""Estimates and their intervals."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from featsim.claims import statistics
+
+
+def test_mean_has_students_interval(rng):
+    x = rng.normal(3.0, 2.0, size=12)
+    found = statistics.mean(x)
+    expected = stats.ttest_1samp(x, 0.0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    assert found.value == pytest.approx(x.mean()) and found.n == 12
+
+
+def test_mean_of_equal_values_is_a_point_and_of_one_has_no_interval():
+    assert statistics.mean([1.0, 1.0]) == statistics.Estimate(1.0, 1.0, 1.0, 2, 0.0)
+    assert math.isnan(statistics.mean([1.0]).low)
+    assert statistics.mean([math.nan]).n == 0
+
+
+def test_accuracy_interval_stays_in_the_unit_interval():
+    found = statistics.accuracy([0.0, 0.0, 0.25])
+    assert found.low == 0.0 and found.high < 1.0
+
+
+def test_median_lies_in_its_interval(rng):
+    x = rng.exponential(size=31)
+    found = statistics.median(x)
+    assert found.low <= found.value <= found.high
+    assert found == statistics.median(x)
+
+
+def test_proportion_is_wilson():
+    found = statistics.proportion(0, 10)
+    z = stats.norm.ppf(0.975)
+    assert found.value == 0.0 and found.low == 0.0
+    assert found.high == pytest.approx(z**2 / (10 + z**2))
+    assert statistics.proportion(0, 0).n == 0
+    with pytest.raises(ValueError, match="n_hits must be <= 3"):
+        statistics.proportion(4, 3)
+
+
+def test_pairing_removes_what_seeds_share(rng):
+    shared = rng.normal(size=20) * 100
+    found = statistics.paired_difference(shared + 1.0, shared)
+    assert found.value == pytest.approx(1.0) and found.high - found.low < 1e-9
+    with pytest.raises(ValueError, match="one entry per seed"):
+        statistics.paired_difference([1.0], [1.0, 2.0])
+
+
+def test_log_slope_recovers_an_exponent(rng):
+    x = np.repeat([1.0, 3.0, 10.0, 30.0], 6)
+    y = 2.0 * x**-0.4 * np.exp(0.05 * rng.normal(size=x.size))
+    found = statistics.log_slope(x, y)
+    assert found.low < -0.4 < found.high
+    with pytest.raises(ValueError, match="must be > 0"):
+        statistics.log_slope([1.0, 2.0, 3.0], [1.0, 0.0, 2.0])
+    with pytest.raises(ValueError, match="three finite points"):
+        statistics.log_slope([1.0, 2.0], [1.0, 2.0])
+
+
+def test_logistic_crossing_recovers_the_centre(rng):
+    x = np.linspace(0.0, 4.0, 9)
+    trials = np.full(9, 40)
+    hits = rng.binomial(trials, 1.0 / (1.0 + np.exp(-2.0 * (x - 1.7))))
+    found = statistics.logistic_crossing(x, hits, trials)
+    assert found.low < 1.7 < found.high and found.high - found.low < 0.8
+
+
+def test_logistic_crossing_of_separated_counts_lies_between_them():
+    found = statistics.logistic_crossing([0.0, 1.0, 2.0, 3.0], [0, 0, 5, 5], [5, 5, 5, 5])
+    assert 1.0 < found.value < 2.0 and found.low >= 0.5
+    assert statistics.logistic_crossing([0.0, 1.0], [0, 0], [5, 5]).n == 0
+
+
+def test_three_standard_errors_adds_both_sides():
+    ours = statistics.Estimate(0.0, -1.0, 1.0, 16, sd=4.0)
+    assert statistics.three_standard_errors(ours, 3.0, 10) == pytest.approx(3.0 * math.sqrt(1.0 + 1.0))
