@@ -17,7 +17,7 @@ _BLOCK_ENTRIES = 1 << 20
 
 def _relative(z: FloatArray, smoothing: float) -> FloatArray:
     """Return z / smoothing clipped to [0, 1]; nan stays."""
-    return np.clip(z / smoothing, 0.0, 1.0)
+    return np.clip(z, 0.0, smoothing) / smoothing  # in this order nothing overflows
 
 
 def _check_shape(power: Any, smoothing: Any) -> tuple[float, float]:
