@@ -33,7 +33,8 @@ BLOCK_ROWS = 256
 
 # How the perturbation is represented.
 CLEAN, COEFFICIENT, DIRECT, SUBSPACE = 0, 1, 2, 3
-# Columns of the statistics a pass returns.
+# Columns of the statistics a pass returns: means over samples (of the middle three over patches),
+# but the last is the number of samples on which the attack met no gradient at the clean point.
 STATISTICS = (
     "clean_loss",
     "clean_accuracy",
@@ -444,7 +445,7 @@ def patch_pass(
 ):  # fmt: skip
     """One sweep over the samples `index` (all of them where it is empty).
 
-    Writes the gradient of the mean attacked loss to `dW` (K, d) if `update`, and the means of
+    Writes the gradient of the mean attacked loss to `dW` (K, d) if `update`, and the
     STATISTICS to `stats` if `record`; `coef` (K, J) holds W features^T where recorded. Returns
     the sum of the losses, for the test of divergence.
     """
