@@ -11,6 +11,7 @@ import subprocess
 import sys
 import warnings
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featsim.traces import Trace, TraceError, check_writable, load_trace
+from featsim.traces.files import atomic_write
 from featsim.traces.npz import HEADER, read_npz, write_npz
 
 DTYPES = ["?", "i1", "u1", "i4", "i8", "u8", ">i4", "f2", "f4", "f8", ">f8", "U5"]
@@ -247,6 +249,48 @@ def test_a_recompressed_file_is_refused(small):
             archive.writestr(name, content)
     with pytest.raises(TraceError, match="compressed"):
         load_trace(path)
+
+
+def test_a_size_beyond_the_file_is_refused_before_memory_is_taken(small):
+    _, path, whole = small
+    entry = whole.rindex(b"robust_coef.npy") - 46  # in the directory at the end of the archive
+    assert whole[entry : entry + 4] == b"PK\x01\x02"
+    size = (2**31).to_bytes(4, "little")
+    path.write_bytes(whole[: entry + 20] + size + size + whole[entry + 28 :])
+    with pytest.raises(TraceError, match="compressed or larger than the file"):
+        load_trace(path)
+
+
+def test_column_order_is_refused(small):
+    _, path, _ = small
+    content = npy(np.asfortranarray(np.arange(4.0).reshape(2, 2)))
+    described = {"dtype": "<f8", "shape": [2, 2], "crc": zlib.crc32(content)}
+
+    def change(members):
+        members["robust_coef.npy"] = content
+        steps = {"dtype": "<i8", "shape": [2], "crc": zlib.crc32(members["steps.npy"])}
+        edit_json(arrays={"steps": steps, "robust_coef": described}, axes={"robust_coef": ["step", "class"]})(
+            members
+        )
+
+    rewrite(path, change)
+    with pytest.raises(TraceError, match="robust_coef has shape"):
+        load_trace(path)
+
+
+def test_a_full_disk_hidden_by_a_later_error_is_still_said(tmp_path):
+    with (
+        pytest.raises(OSError, match=r"No space left on device.*file") as caught,
+        atomic_write(tmp_path / "file"),
+    ):
+        try:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            raise ValueError("cannot close the archive")
+    assert caught.value.errno == errno.ENOSPC
+    with pytest.raises(ValueError, match="not a matter of the disk"), atomic_write(tmp_path / "file"):
+        raise ValueError("not a matter of the disk")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_the_asked_arrays_are_read(tmp_path):

@@ -91,6 +91,8 @@ def test_resume_drops_what_lies_beyond_the_checkpoint(tmp_path, trace, same, cov
     if covered:
         assert found.step == 10 * covered
         assert found.state["weights"].tolist() == [0, 1, 2, 3, 4]
+        with pytest.raises(TraceError, match=f"steps must go on after {10 * covered - 1}, got 0"):
+            run.append(record(0, 60))
     else:
         assert found is None
     run.append(record(10 * covered, 60))

@@ -172,12 +172,13 @@ def test_summary(trace, arrays):
 
 
 def test_winners():
-    robust = np.zeros((2, 4, 2))
-    nonrobust = np.zeros((2, 4, 2))
+    robust = np.zeros((2, 5, 2))
+    nonrobust = np.zeros((2, 5, 2))
     robust[:, 0, 1], nonrobust[:, 0, 0] = 3, 2  # robust, neuron 1
     robust[0, 1], nonrobust[1, 1, 1] = 9, 1  # was ahead, lost: only the last record counts
     robust[:, 2], nonrobust[:, 2] = 1, 1  # equal
     robust[:, 3, 0], robust[1, 3, 1] = 1, np.nan
+    robust[1, 4, 0] = np.inf
     meta = {"competing": ["robust_coef", "nonrobust_coef"]}
     robust[1, 1] = -5
     trace = Trace({"steps": [0, 7], "robust_coef": robust, "nonrobust_coef": nonrobust}, meta=meta)
@@ -187,11 +188,12 @@ def test_winners():
         ("nonrobust_coef", 1),
         (None, None),
         (None, None),
+        (None, None),
     ]
     assert found[0]["largest"] == {"robust_coef": 3.0, "nonrobust_coef": 2.0}
     part = trace.select(classes=[1], neurons=[1]).summary()["winners"]
     assert [(w["class"], w["neuron"]) for w in part] == [(1, 1)]
-    assert trace.summary()["arrays"]["robust_coef"]["final"]["n_nonfinite"] == 1
+    assert trace.summary()["arrays"]["robust_coef"]["final"]["n_nonfinite"] == 2
 
 
 def test_summary_without_records_or_competitors(trace):
