@@ -1,0 +1,223 @@
+"""Npz files that describe themselves.
+
+Every npz written here is an uncompressed zip of plain arrays plus one JSON text,
+kept as an array of UTF-8 bytes under the reserved name `HEADER`. The JSON says
+what the file is, which schema it follows, and the dtype, shape and CRC-32 of
+every array, so that a reader can refuse a file that was cut, changed or put
+together from parts of others. Nothing is ever pickled.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from featsim.traces.files import SCHEMA, MissingFileError, TraceError, atomic_write, canonical, check_schema
+
+Array = npt.NDArray[Any]
+
+HEADER = "__featsim__"
+"""Reserved array name under which an npz keeps its JSON."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_KINDS = "biufU"
+# What zipfile and the npy header parser raise on bytes that are not what they should be.
+_UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError, EOFError, ValueError, TypeError,
+    KeyError, IndexError, AttributeError, RuntimeError, OverflowError, MemoryError, SyntaxError, OSError,
+)  # fmt: skip
+
+
+def check_name(name: object) -> str:
+    """Return `name` if an array can be stored under it."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name == HEADER:
+        raise TraceError(f"an array name must be letters, digits and underscores, got {name!r}")
+    return name
+
+
+def check_dtype(name: str, array: Array) -> None:
+    """Refuse an array that cannot be stored without pickle."""
+    if array.dtype.kind not in _KINDS:
+        raise TraceError(f"{name} must hold numbers, booleans or text, got dtype {array.dtype}")
+
+
+def write_npz(path: Path, kind: str, arrays: Mapping[str, Any], header: Mapping[str, Any]) -> None:
+    """Write arrays and a JSON header as one self-describing npz, atomically.
+
+    Parameters
+    ----------
+    path : Path
+        File to make or replace.
+    kind : str
+        What the file is: ``"trace"``, ``"chunk"``, ...
+    arrays : mapping of str to array_like
+        Numbers, booleans or text.
+    header : mapping
+        Plain JSON data.
+
+    Raises
+    ------
+    TraceError
+        If an array cannot be stored.
+    OSError
+        If writing fails; the previous file is untouched then.
+    """
+    stored = {check_name(name): np.asarray(value, order="C") for name, value in arrays.items()}
+    for name, array in stored.items():
+        check_dtype(name, array)
+    with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        described = {}
+        for name, array in stored.items():
+            _write_member(archive, name, array)
+            crc = archive.getinfo(name + ".npy").CRC  # zipfile has computed it anyway
+            described[name] = {"dtype": array.dtype.str, "shape": list(array.shape), "crc": crc}
+        text = canonical({**header, "featsim": kind, "schema": SCHEMA, "arrays": described})
+        _write_member(archive, HEADER, np.frombuffer(text.encode(), dtype=np.uint8))
+
+
+def _write_member(archive: zipfile.ZipFile, name: str, array: Array) -> None:
+    with archive.open(name + ".npy", "w", force_zip64=True) as member:
+        prefix = io.BytesIO()
+        np.lib.format.write_array_header_1_0(prefix, np.lib.format.header_data_from_array_1_0(array))
+        member.write(prefix.getvalue())
+        if array.nbytes:
+            member.write(array.reshape(-1).view(np.uint8).data)
+
+
+def read_npz(
+    path: Path, kind: str, names: Collection[str] | None = None
+) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Read a file written by :func:`write_npz`, checking all that is read.
+
+    Parameters
+    ----------
+    path : Path
+        File to read.
+    kind : str
+        What the file must be.
+    names : collection of str, optional
+        Which arrays to read; all by default, none if empty.
+
+    Returns
+    -------
+    header : dict
+        The JSON.
+    arrays : dict of str to ndarray
+        Read-only arrays.
+
+    Raises
+    ------
+    TraceError
+        If the file is missing, damaged, foreign or of an unknown schema.
+    """
+    try:
+        with open(path, "rb") as file:
+            return _read_open(file, path, kind, names)
+    except TraceError:
+        raise
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{path} does not exist") from error
+    except OSError as error:
+        raise TraceError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _damaged(path: Path, reason: object) -> TraceError:
+    return TraceError(f"{path} is damaged or cut off ({reason}); restore it from a copy or run again")
+
+
+def _foreign(path: Path, kind: str, reason: str) -> TraceError:
+    return TraceError(f"{path} is not a featsim {kind}: {reason}")
+
+
+def _read_open(
+    file: BinaryIO, path: Path, kind: str, names: Collection[str] | None
+) -> tuple[dict[str, Any], dict[str, Array]]:
+    start = file.read(4)
+    if not start:
+        raise _damaged(path, "the file is empty")
+    if start[:2] != b"PK"[: len(start)]:
+        raise _foreign(path, kind, "it is not an npz file")
+    try:
+        archive = zipfile.ZipFile(file)
+    except _UNREADABLE as error:
+        raise _damaged(path, error) from error
+    with archive:
+        members = archive.namelist()
+        if HEADER + ".npy" not in members:
+            raise _foreign(path, kind, f"it is an archive without the member {HEADER}.npy")
+        header = _read_header(archive, path, kind)
+        described: dict[str, Any] = header["arrays"]
+        expected = sorted([HEADER + ".npy", *(name + ".npy" for name in described)])
+        if sorted(members) != expected:
+            raise _damaged(path, "its arrays are not those that its header lists")
+        # The JSON sorts its keys; the archive has the order in which the arrays were given.
+        header["arrays"] = described = {m[:-4]: described[m[:-4]] for m in members if m[:-4] != HEADER}
+        wanted = [name for name in described if names is None or name in names]
+        return header, {name: _read_member(archive, path, name, described[name]) for name in wanted}
+
+
+def _read_header(archive: zipfile.ZipFile, path: Path, kind: str) -> dict[str, Any]:
+    raw = _read_member(archive, path, HEADER, None)
+    try:
+        header = json.loads(raw.tobytes().decode())
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, f"its JSON is unreadable: {error}") from error
+    if not isinstance(header, dict) or not isinstance(header.get("featsim"), str):
+        raise _foreign(path, kind, "its JSON does not say what it is")
+    check_schema(header, path)
+    if header["featsim"] != kind:
+        raise _foreign(path, kind, f"it is a featsim {header['featsim']}")
+    arrays = header.get("arrays")
+    keys = {"dtype", "shape", "crc"}
+    if not isinstance(arrays, dict) or not all(
+        isinstance(a, dict) and set(a) == keys for a in arrays.values()
+    ):
+        raise _damaged(path, "its JSON does not describe its arrays")
+    return header
+
+
+def _read_member(
+    archive: zipfile.ZipFile, path: Path, name: str, described: Mapping[str, Any] | None
+) -> Array:
+    try:
+        info = archive.getinfo(name + ".npy")
+        size = path.stat().st_size
+        if info.compress_type != zipfile.ZIP_STORED or info.file_size > size:
+            raise _damaged(path, f"{name} is compressed or larger than the file")
+        raw = archive.read(info)  # checks the CRC of the whole member
+        prefix = io.BytesIO(raw[:16384])
+        version = np.lib.format.read_magic(prefix)
+        if version != (1, 0):
+            raise _damaged(path, f"{name} has npy version {version}")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(prefix)
+        if dtype.kind not in _KINDS:
+            raise TraceError(f"{path} holds {name} of dtype {dtype}; a trace holds only plain arrays")
+        count = math.prod(shape)
+        if fortran or count * dtype.itemsize != len(raw) - prefix.tell():
+            raise _damaged(path, f"{name} has shape {shape} but {len(raw) - prefix.tell()} bytes")
+        if described is not None and described != {"dtype": dtype.str, "shape": list(shape), "crc": info.CRC}:
+            raise _damaged(path, f"{name} is not the array that the header describes")
+        if not count:
+            return _frozen(np.empty(shape, dtype))
+        return np.frombuffer(raw, dtype, count, prefix.tell()).reshape(shape)
+    except TraceError:
+        raise
+    except _UNREADABLE as error:
+        raise _damaged(path, f"{name}: {error}") from error
+
+
+def _frozen(array: Array) -> Array:
+    array.flags.writeable = False
+    return array
