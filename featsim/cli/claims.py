@@ -1,0 +1,49 @@
+"""``featsim claims``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from featsim.cli.parser import FAILED, OK, add_command, add_jobs
+
+
+def register(commands: Any) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "claims",
+        claims,
+        """
+        featsim claims
+        featsim claims --theory structured-data --quick
+        featsim claims --id structured-data/T1 --jobs 2
+        """,
+    )
+    parser.add_argument("--theory", metavar="NAME", help="only the claims of one theory")
+    parser.add_argument(
+        "--id", action="append", metavar="ID", dest="ids", help="only this claim (may be repeated)"
+    )
+    parser.add_argument("--quick", action="store_true", help="at test size")
+    parser.add_argument(
+        "--out", metavar="DIR", default="results", help="folder of claims.json and the table (%(default)s)"
+    )
+    add_jobs(parser, "claims")
+
+
+def claims(args: argparse.Namespace) -> int:
+    """Check the claims of the theories and print the ledger.
+
+    Exit status 0 means that every verdict is the one that the theory leads one to expect,
+    which for a control is that something does not happen.
+    """
+    from featsim import claims as ledger
+    from featsim.traces import check_writable
+
+    chosen = ledger.select(theory=args.theory, ids=args.ids)
+    check_writable(args.out)
+    results = ledger.run_claims(chosen, quick=args.quick, jobs=args.jobs, progress=not args.quiet)
+    print(ledger.format_table(results))
+    ledger.write_ledger(results, args.out)
+    print(f"the ledger is in {args.out}")
+    return OK if all(result.as_expected for result in results) else FAILED

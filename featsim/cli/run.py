@@ -1,0 +1,224 @@
+"""``featsim run``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from featsim.cli.parser import (
+    FAILED,
+    INTERRUPTED,
+    OK,
+    UsageError,
+    add_command,
+    add_jobs,
+    check_name,
+    name_list,
+    print_json,
+    step_list,
+    suggestion,
+    whole_number,
+)
+from featsim.cli.scenarios import find_scenario
+
+if TYPE_CHECKING:
+    from featsim.cli.runs import Outcome, Task
+    from featsim.scenarios import Scenario
+    from featsim.training import Recording
+
+# Python's own spelling, which error messages use, beside JSON's.
+_WORDS = {"True": True, "False": False, "None": None}
+
+
+def register(commands: Any) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "run",
+        run,
+        """
+        featsim run structured-data/S1
+        featsim run structured-data/S1 --training adversarial --seeds 10 --jobs 2 --out runs
+        featsim run structured-data/S1 --set noise_std=0.05 data.dim=32 --record-log 200
+        featsim run structured-data/S1 --set standard.schedule.n_steps=1000 --training standard
+        """,
+    )
+    parser.add_argument("scenario", metavar="SCENARIO", nargs="?", help="a name from `featsim scenarios`")
+    parser.add_argument(
+        "--training", metavar="NAME", help="standard, adversarial, ... (default: all of the scenario)"
+    )
+    parser.add_argument(
+        "--seeds", type=whole_number(1), default=1, metavar="N", help="number of seeds (default 1)"
+    )
+    parser.add_argument(
+        "--seed", type=whole_number(0), default=0, metavar="FIRST", help="the first seed (default 0)"
+    )
+    parser.add_argument(
+        "--set",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="changes",
+        help="change settings; a value is JSON, or else text; `featsim scenarios --settings` lists the keys",
+    )
+    _add_recording(parser)
+    parser.add_argument(
+        "--test-samples",
+        type=whole_number(1),
+        metavar="N",
+        help="evaluate on N fresh samples of each seed's features (default: on the training samples)",
+    )
+    parser.add_argument("--no-evaluation", action="store_true", help="do not run the evaluation attacks")
+    parser.add_argument("--out", metavar="DIR", help="keep the traces below DIR, while they run too")
+    parser.add_argument("--json", action="store_true", help="print settings and results as JSON")
+    add_jobs(parser, "runs")
+
+
+def _add_recording(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("recording (every step by default)")
+    when = group.add_mutually_exclusive_group()
+    when.add_argument(
+        "--record-every", type=whole_number(1), metavar="S", help="every S-th step and the last"
+    )
+    when.add_argument(
+        "--record-log",
+        type=whole_number(2),
+        metavar="N",
+        help="about N steps, evenly spaced in the logarithm",
+    )
+    when.add_argument("--record-at", type=step_list, metavar="STEPS", help="these steps, such as 0,10,100")
+    group.add_argument(
+        "--record",
+        type=name_list,
+        metavar="NAMES",
+        help="only these quantities, such as clean_loss,robust_coef",
+    )
+    group.add_argument(
+        "--weights-at", type=step_list, metavar="STEPS", default=(), help="keep the weights at these steps"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train a scenario and evaluate what it learned.
+
+    Prints the last values of every recorded quantity as mean +- standard deviation over seeds, and the
+    accuracy under each evaluation attack of the scenario with its budget. With --out, the finished trace
+    of a seed is DIR/TRAINING-seed-000.npz, and grows in a folder DIR/TRAINING-seed-000.run until then.
+    The same command again skips finished seeds and goes on with stopped ones.
+    """
+    from featsim.cli import report, runs
+
+    scenario = _scenario(args)
+    recording = _recording(args)
+    tasks = _tasks(args, scenario, recording)
+    if args.out is not None:
+        runs.prepare_folder(Path(args.out), scenario, recording, tasks)
+    outcomes, stopped = _run_tasks(args, tasks)
+    if args.json:
+        print_json(report.as_json(scenario, recording, outcomes))
+    elif outcomes:
+        print(report.as_text(scenario, outcomes, args.test_samples))
+    return _end(args, outcomes, stopped)
+
+
+def _run_tasks(args: argparse.Namespace, tasks: list[Task]) -> tuple[list[Outcome], bool]:
+    from featsim.cli.runs import run_task
+    from featsim.cli.sweep import run_all
+
+    return run_all(run_task, tasks, jobs=args.jobs, progress=not args.quiet)
+
+
+def _end(args: argparse.Namespace, outcomes: list[Outcome], stopped: bool) -> int:
+    """Say where the traces are and what went wrong; return the exit status."""
+    for outcome in outcomes:
+        for text in outcome.warned:
+            where = f"{outcome.training} seed {outcome.seed}"
+            print(f"featsim: warning: {where}: {text}", file=sys.stderr)
+    if not args.json and not stopped:
+        skipped = sum(not outcome.new for outcome in outcomes)
+        note = f" ({skipped} of {len(outcomes)} were there already)" if skipped else ""
+        kept = f"traces are in {args.out}{note}" if args.out else "traces were not kept; --out DIR keeps them"
+        print(f"\n{kept}")
+    if stopped:
+        command = shlex.join(["featsim", *args.words])
+        kept = (
+            f"what was recorded is kept in {args.out}; go on with: {command}"
+            if args.out
+            else "nothing was kept; --out DIR keeps traces and lets a run go on"
+        )
+        print(f"featsim: interrupted; {kept}", file=sys.stderr)
+        return INTERRUPTED
+    return OK if all(outcome.status == "completed" for outcome in outcomes) else FAILED
+
+
+def _scenario(args: argparse.Namespace) -> Scenario:
+    """Return the scenario asked for, with its settings changed."""
+    if args.scenario is None:
+        raise UsageError("SCENARIO is missing; put it first, as in `featsim run structured-data/S1`")
+    scenario = find_scenario(args.scenario)
+    settings = scenario.settings()
+    changes: dict[str, Any] = {}
+    for word in args.changes:
+        key, equals, text = word.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set must be given KEY=VALUE, got {word!r}")
+        if not any(name == key or name.endswith("." + key) for name in settings):
+            listing = f"`featsim scenarios --settings {scenario.name}` lists them"
+            raise UsageError(
+                f"{key!r} is not a setting of {scenario.name}; {suggestion(key, settings)} {listing}"
+            )
+        changes[key] = _value(text)
+    return scenario.with_settings(changes) if changes else scenario
+
+
+def _value(text: str) -> Any:
+    if text in _WORDS:
+        return _WORDS[text]
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _recording(args: argparse.Namespace) -> Recording:
+    from featsim.training import Recording
+
+    return Recording(
+        every=1 if args.record_every is None else args.record_every,
+        n_log=args.record_log,
+        at=args.record_at,
+        quantities=args.record,
+        weights_at=args.weights_at,
+    )
+
+
+def _tasks(args: argparse.Namespace, scenario: Scenario, recording: Recording) -> list[Task]:
+    from featsim.cli.runs import Task, trace_path
+
+    names = tuple(scenario.trainings)
+    if args.training is not None:
+        names = (check_name(f"training of {scenario.name}", args.training, names),)
+    if args.out is not None and Path(args.out).suffix in (".npz", ".run"):
+        raise UsageError(f"--out must be a folder for the traces, got {args.out!r}")
+    for name in names:  # before any work
+        recording.steps(scenario.trainings[name].schedule.n_steps)
+        recording.weight_steps(scenario.trainings[name].schedule.n_steps)
+    return [
+        Task(
+            scenario=scenario,
+            training=name,
+            seed=seed,
+            recording=recording,
+            out=None if args.out is None else trace_path(Path(args.out), name, seed),
+            evaluated=not args.no_evaluation,
+            test_samples=args.test_samples,
+            progress=not args.quiet and args.jobs == 1,
+        )
+        for name in names
+        for seed in range(args.seed, args.seed + args.seeds)
+    ]
