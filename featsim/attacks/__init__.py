@@ -3,6 +3,8 @@
 from featsim.attacks.closed_form import exact_linear, feature_swap, nonrobust_strengths
 from featsim.attacks.result import AttackResult
 from featsim.attacks.run import run_attack
+from featsim.attacks.signal_line import line_perturbation, signal_positions, worst_shift
+from featsim.attacks.signal_spec import SignalAttack
 from featsim.attacks.specs import (
     Attack,
     ExactAttack,
@@ -20,12 +22,16 @@ __all__ = [
     "ExactAttack",
     "FeatureAttack",
     "GradientAttack",
+    "SignalAttack",
     "exact_linear",
     "feature_swap",
     "fgm",
+    "line_perturbation",
     "margin_step",
     "nonrobust_strengths",
     "pgd",
     "raw_step",
     "run_attack",
+    "signal_positions",
+    "worst_shift",
 ]

@@ -9,6 +9,8 @@ import numpy as np
 from featsim.attacks.closed_form import exact_linear, feature_attack
 from featsim.attacks.gradient import gradient_attack
 from featsim.attacks.result import AttackResult
+from featsim.attacks.signal_line import signal_attack
+from featsim.attacks.signal_spec import SignalAttack
 from featsim.attacks.specs import Attack, ExactAttack, FeatureAttack, GradientAttack
 from featsim.models import LinearModel, Model
 from featsim.threats import as_samples
@@ -27,7 +29,7 @@ def run_attack(
 
     Parameters
     ----------
-    attack : GradientAttack, FeatureAttack or ExactAttack
+    attack : GradientAttack, FeatureAttack, SignalAttack or ExactAttack
         What to run.
     model : Model
         Any object with ``scores(X)`` of shape (n, c) and
@@ -52,10 +54,13 @@ def run_attack(
         return gradient_attack(attack, model, as_samples(data), rng)
     if isinstance(attack, FeatureAttack):
         return feature_attack(attack, model, as_samples(data))
+    if isinstance(attack, SignalAttack):
+        return signal_attack(attack, model, as_samples(data))
     if isinstance(attack, ExactAttack):
         if not isinstance(model, LinearModel):
             raise TypeError(f"an exact attack must have a LinearModel, got {type(model).__name__}; use pgd")
         return exact_linear(model, data, attack.threat)
     raise TypeError(
-        f"attack must be a GradientAttack, FeatureAttack or ExactAttack, got {type(attack).__name__}"
+        "attack must be a GradientAttack, FeatureAttack, SignalAttack or ExactAttack, "
+        f"got {type(attack).__name__}"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, ClassVar
 
+from featsim.attacks.signal_spec import SignalAttack
 from featsim.specs import Spec
 from featsim.threats import Threat
 from featsim.validation import check_bool, check_choice, check_integer, check_real
@@ -75,9 +76,9 @@ class GradientAttack(Spec):
 
     References
     ----------
-    .. [1] A-raw, A-margin, A-unit, A-pgd of the project's note on Li & Li,
-       arXiv:2410.08503, section 4 [choice]: one ascent step is the paper's
-       [source, public review], its norm and step rule could not be read.
+    .. [1] Li & Li, arXiv:2410.08503: one ascent step is the paper's [source,
+       public review]; its norm and step rule could not be read, so A-raw,
+       A-margin, A-unit and A-pgd are the simulator's [choice].
     """
 
     kind: ClassVar[str] = "gradient-attack"
@@ -146,9 +147,9 @@ class FeatureAttack(Spec):
 
     References
     ----------
-    .. [1] A-feat of the project's note on Li & Li, arXiv:2410.08503, section 4
-       [choice]; removing :math:`\beta_p v_y` and adding :math:`v_{y'}` is the
-       theorem-style attack [recalled].
+    .. [1] Li & Li, arXiv:2410.08503: removing :math:`\beta_p v_y` and adding
+       :math:`v_{y'}` is the theorem-style attack [recalled]; this split of the
+       radius between the two is the simulator's [choice].
     """
 
     kind: ClassVar[str] = "feature-attack"
@@ -197,7 +198,7 @@ class ExactAttack(Spec):
         return "exact"
 
 
-Attack = GradientAttack | FeatureAttack | ExactAttack
+Attack = GradientAttack | FeatureAttack | SignalAttack | ExactAttack
 
 
 def raw_step(threat: Threat, step_size: float, n_steps: int = 1) -> GradientAttack:

@@ -156,7 +156,7 @@ def sample_like(data: PatchData, n_samples: int, rng: np.random.Generator) -> Pa
     Parameters
     ----------
     data : PatchData
-        Samples drawn from a :class:`PatchDataSpec`.
+        Samples drawn from a :class:`PatchDataSpec` or another theory's distribution.
     n_samples : int
         Number of new samples, as in :func:`sample_patches`.
     rng : numpy.random.Generator
@@ -175,6 +175,10 @@ def sample_like(data: PatchData, n_samples: int, rng: np.random.Generator) -> Pa
     """
     if not isinstance(data, PatchData):
         raise TypeError(f"data must be a PatchData, got {type(data).__name__}")
+    other = getattr(data.spec, "sample_like", None)
+    if other is not None:  # another theory's distribution
+        fresh: PatchData = other(data, n_samples, check_generator("rng", rng))
+        return fresh
     spec, u, v = data.spec, data.robust_features, data.nonrobust_features
     if not isinstance(spec, PatchDataSpec) or u is None or v is None:
         raise ValueError(

@@ -1,6 +1,12 @@
 """Models: scores and input gradients of patch networks, linear scores, and users' own."""
 
 from featsim.models.linear import LinearModel
+from featsim.models.power_network import (
+    PowerNetwork,
+    PowerNetworkSpec,
+    power_activation,
+    power_activation_slope,
+)
 from featsim.models.protocol import (
     Model,
     accuracy,
@@ -21,6 +27,8 @@ from featsim.models.two_layer import TwoLayerNetwork, TwoLayerSpec, smoothed_rel
 __all__ = [
     "LinearModel",
     "Model",
+    "PowerNetwork",
+    "PowerNetworkSpec",
     "TwoLayerNetwork",
     "TwoLayerSpec",
     "accuracy",
@@ -31,6 +39,8 @@ __all__ = [
     "margins",
     "model_input_gradient",
     "model_scores",
+    "power_activation",
+    "power_activation_slope",
     "signs",
     "smoothed_relu",
     "smoothed_relu_slope",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 NORMS = ("l2", "linf")
 SCOPES = ("patch", "input")
-SUBSPACES = ("own", "nonrobust", "features")
+SUBSPACES = ("own", "nonrobust", "features", "signal")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,11 +33,12 @@ class Threat(Spec):
     scope : {"patch", "input"}
         ``"patch"``: every patch has its own ball, :math:`\|\delta_p\| \le
         \epsilon` for each p. ``"input"``: one ball for the whole input.
-    subspace : {None, "own", "nonrobust", "features"}
+    subspace : {None, "own", "nonrobust", "features", "signal"}
         Directions a patch may move in (l2 only): all of them; ``"own"`` (O):
         robust patches in span(U), all other patches in span(V);
         ``"nonrobust"`` (V): span(V) on every patch; ``"features"`` (UV):
-        span(U, V) on every patch.
+        span(U, V) on every patch; ``"signal"``: the signal patch along
+        w*, no other patch at all.
 
     Raises
     ------
@@ -47,8 +48,8 @@ class Threat(Spec):
 
     References
     ----------
-    .. [1] Threat sets O, V, B, L, F, UV of the project's note on threat models
-       [derived]; which attack class the paper uses could not be read.
+    .. [1] Li & Li, arXiv:2410.08503: which attack class the paper uses could not
+       be read; these sets are the simulator's [derived].
     """
 
     kind: ClassVar[str] = "threat"
@@ -77,6 +78,7 @@ class Threat(Spec):
             "own": ", own features only (O)",
             "nonrobust": ", span of non-robust features (V)",
             "features": ", span of all features (UV)",
+            "signal": ", signal patch along w* (signal line)",
         }
         return f"{self.norm} radius {self.radius:g} {where}{names.get(self.subspace or '', '')}"
 
@@ -123,6 +125,14 @@ class Threat(Spec):
         return PixelFold.from_map(pixel_map)
 
     def _directions(self, data: PatchData | None) -> tuple[FloatArray, npt.NDArray[np.bool_], IntArray]:
+        if self.subspace == "signal":
+            signal = getattr(data, "signal", None)
+            if data is None or signal is None:
+                raise ValueError(
+                    "subspace 'signal' must come with signal-plus-noise data; use signal_noise_data"
+                )
+            mask = np.array([[True], [False]])
+            return signal[None, :], mask, np.where(data.roles == 0, 0, 1).astype(np.int64)
         if data is None or data.robust_features is None or data.nonrobust_features is None:
             raise ValueError(
                 f"subspace {self.subspace!r} must come with data that has robust_features and "

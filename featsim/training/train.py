@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from featsim.models import TwoLayerSpec
+from featsim.models import PowerNetworkSpec, TwoLayerSpec
 from featsim.specs import Spec, spec_from_dict
 from featsim.traces import RunFolder, Trace, TraceError, check_writable, load_trace
+from featsim.training.cgro_stepper import CgroStepper
 from featsim.training.loop import run_paths, run_stepper
 from featsim.training.patch_stepper import PatchStepper
 from featsim.training.run_spec import RunSpec
@@ -21,7 +22,7 @@ from featsim.training.stepper import Stepper, StepperFactory
 from featsim.validation import check_generator
 
 # Model spec -> update rule. A new theory adds a line.
-_STEPPERS: dict[type[Spec], StepperFactory] = {TwoLayerSpec: PatchStepper}
+_STEPPERS: dict[type[Spec], StepperFactory] = {TwoLayerSpec: PatchStepper, PowerNetworkSpec: CgroStepper}
 
 
 def train(
@@ -93,8 +94,8 @@ def train(
 
     References
     ----------
-    .. [1] Li & Li, arXiv:2410.08503: one step of gradient ascent, then gradient descent
-       [source]; norm and step rule are the simulator's [choice].
+    .. [1] Li & Li, arXiv:2410.08503: one step of gradient ascent, then gradient descent [source];
+       norm and step rule are the simulator's [choice].
 
     Examples
     --------
