@@ -38,11 +38,12 @@ def chunk_names(folder: Path) -> list[str]:
 
 
 def last_step(folder: Path, n_chunks: int) -> int | None:
-    """Return the last step in the first `n_chunks` chunks, None if there are none."""
-    if not n_chunks:
-        return None
-    _, arrays = read_npz(chunk_path(folder, n_chunks), "chunk", ("steps",))
-    return int(arrays["steps"][-1])
+    """Return the last step in the first `n_chunks` chunks, None if there is none."""
+    for number in range(n_chunks, 0, -1):
+        _, arrays = read_npz(chunk_path(folder, number), "chunk", ("steps",))
+        if arrays["steps"].size:  # else it holds kept weights alone
+            return int(arrays["steps"][-1])
+    return None
 
 
 def merge_chunks(

@@ -178,12 +178,13 @@ class RunFolder(RunReader):
         """
         self._check_writer()
         chunk = self._checked_chunk(arrays)
-        if not chunk["steps"].size:
+        if not any(len(array) for array in chunk.values()):  # weights may be kept where nothing is recorded
             return
         path = chunk_path(self.path, self._n_chunks + 1)
         write_npz(path, "chunk", chunk, {})
         self._n_chunks += 1
-        self._last_step = int(chunk["steps"][-1])
+        if chunk["steps"].size:
+            self._last_step = int(chunk["steps"][-1])
 
     def _checked_chunk(self, arrays: Mapping[str, Any]) -> dict[str, Array]:
         axes = self.axes

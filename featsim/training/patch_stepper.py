@@ -261,7 +261,8 @@ class PatchStepper:
         # A run that diverged at step t has recorded t, and nothing later.
         n_record = int(np.searchsorted(record, first + n_done, side="right"))
         n_keep = int(np.searchsorted(keep, first + n_done, side="right"))
-        records = self._records(coef[:n_record], rest[:n_record], stats[:n_record])
+        with np.errstate(all="ignore"):  # a run that diverges is told so once, with advice
+            records = self._records(coef[:n_record], rest[:n_record], stats[:n_record])
         records["steps"] = np.asarray(record[:n_record], dtype=np.int64)
         records["weight_steps"] = np.asarray(keep[:n_keep], dtype=np.int64)
         records["weights"] = kept[:n_keep].reshape(n_keep, k, m, d)
