@@ -602,9 +602,9 @@ def patch_pass(
     if record:
         for c in range(7):
             stats[c] /= n
-        stats[7] = sums[0] / sums[1]
-        stats[8] = sums[2] / sums[1]
-        stats[9] = sums[3] / sums[4]
+        stats[7] = sums[0] / sums[1] if sums[1] > 0.0 else math.nan
+        stats[8] = sums[2] / sums[1] if sums[1] > 0.0 else math.nan
+        stats[9] = sums[3] / sums[4] if sums[4] > 0.0 else math.nan
     return total_loss
 
 
