@@ -155,6 +155,7 @@ class Scenario(Spec):
         Returns
         -------
         Trace
+            The training, as :func:`featsim.training.train` returns it.
 
         Raises
         ------
@@ -214,6 +215,7 @@ class Scenario(Spec):
         Returns
         -------
         Scenario
+            A checked copy.
 
         Raises
         ------

@@ -34,6 +34,18 @@ STANDARD_AXES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 def resolve_axes(names: Iterable[Any], axes: Mapping[str, Any] | None) -> dict[str, tuple[str, ...]]:
     """Return the axes of each name, from `axes` or, failing that, `STANDARD_AXES`.
 
+    Parameters
+    ----------
+    names : iterable of str
+        Arrays.
+    axes : mapping of str to tuple of str, or None
+        Axes of those that are not standard.
+
+    Returns
+    -------
+    dict of str to tuple of str
+        Axis names of each array.
+
     Raises
     ------
     TraceError

@@ -153,6 +153,18 @@ def _sync_folder(folder: Path) -> None:
 def plain_json(value: Any, where: str = "meta") -> Any:
     """Return `value` as JSON-ready data: specs, tuples and NumPy scalars become plain ones.
 
+    Parameters
+    ----------
+    value : object
+        Data, specs included.
+    where : str
+        What to call it in a message.
+
+    Returns
+    -------
+    object
+        The same as plain JSON data.
+
     Raises
     ------
     TypeError

@@ -58,6 +58,16 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Read and check the manifest.
 
+    Parameters
+    ----------
+    folder : Path
+        Run folder.
+
+    Returns
+    -------
+    dict
+        What the manifest holds.
+
     Raises
     ------
     TraceError
@@ -95,6 +105,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def check_same_setting(folder: Path, stored: Any, asked: Any, where: str = "") -> None:
     """Refuse a setting that differs from the stored one.
+
+    Parameters
+    ----------
+    folder : Path
+        Run folder, for the message.
+    stored, asked : JSON data
+        Setting of the run, and setting asked for.
+    where : str
+        Dotted name of the setting.
 
     Raises
     ------

@@ -24,6 +24,16 @@ def chunk_path(folder: Path, number: int) -> Path:
 def chunk_names(folder: Path) -> list[str]:
     """Return the names of all chunks, in order.
 
+    Parameters
+    ----------
+    folder : Path
+        Run folder.
+
+    Returns
+    -------
+    list of str
+        File names.
+
     Raises
     ------
     MissingFileError

@@ -36,7 +36,15 @@ from featsim.versions import version_report
 
 
 class RunFolder(RunReader):
-    """A run on disk. Make one with :meth:`create` (to write) or :meth:`open`."""
+    """A run on disk. Make one with :meth:`create` (to write) or :meth:`open`.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of a run.
+    lock : WriterLock or None
+        Held while writing.
+    """
 
     def __init__(self, path: Path, lock: WriterLock | None = None) -> None:
         super().__init__(path)
@@ -245,6 +253,7 @@ class RunFolder(RunReader):
         Returns
         -------
         Trace
+            Everything recorded so far.
         """
         last = None if tail is None else self._checked_chunk(tail)
         return self._assemble(self.manifest, status, message, arrays or {}, last)
@@ -272,6 +281,7 @@ class RunFolder(RunReader):
         Returns
         -------
         Trace
+            The whole run.
 
         Raises
         ------

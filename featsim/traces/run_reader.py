@@ -90,6 +90,11 @@ class RunReader:
     def check_same_run(self, spec: Any) -> None:
         """Refuse a configuration that is not the one of this run.
 
+        Parameters
+        ----------
+        spec : Spec or dict
+            Configuration asked for.
+
         Raises
         ------
         TraceError
@@ -99,6 +104,11 @@ class RunReader:
 
     def read(self) -> Trace:
         """Return the trace so far, at any time, also while another process writes.
+
+        Returns
+        -------
+        Trace
+            With status ``"running"`` until the run has ended.
 
         Raises
         ------
@@ -150,6 +160,7 @@ def load_trace(path: str | os.PathLike[str]) -> Trace:
     Returns
     -------
     Trace
+        What was recorded, so far or in all.
 
     Raises
     ------

@@ -114,6 +114,16 @@ class Trace:
     def weights_at(self, step: int) -> Array:
         """Return the weights before `step`, shape (n_classes, width, dim).
 
+        Parameters
+        ----------
+        step : int
+            Step, as in ``trace["weight_steps"]``.
+
+        Returns
+        -------
+        ndarray
+            Weights before that step.
+
         Raises
         ------
         TraceKeyError
@@ -138,6 +148,16 @@ class Trace:
 
     def at(self, step: int) -> dict[str, Any]:
         """Return the record of exactly this step: every array with a step axis, without it.
+
+        Parameters
+        ----------
+        step : int
+            Step of a record.
+
+        Returns
+        -------
+        dict of str to ndarray
+            The record.
 
         Raises
         ------
@@ -211,6 +231,16 @@ class Trace:
 
         Missing parent folders are made.
 
+        Parameters
+        ----------
+        path : path-like
+            File to make or replace.
+
+        Returns
+        -------
+        Path
+            The file.
+
         Raises
         ------
         OSError
@@ -261,6 +291,16 @@ def _check_shapes(arrays: Mapping[str, Array], axes: Mapping[str, tuple[str, ...
 
 def read_trace_file(path: Path) -> Trace:
     """Read a finished trace.
+
+    Parameters
+    ----------
+    path : Path
+        File written by :meth:`Trace.save`.
+
+    Returns
+    -------
+    Trace
+        What was saved.
 
     Raises
     ------

@@ -59,6 +59,20 @@ def plan_attack(attack: Any, data: PatchData, n_filters: int) -> AttackPlan:
     An l2 attack on K filters costs one K x K product per inner step in coefficient space, and
     two K x d products directly; the choice depends on the sizes alone.
 
+    Parameters
+    ----------
+    attack : GradientAttack or None
+        Attack in training.
+    data : PatchData
+        Training data.
+    n_filters : int
+        Number K of filters.
+
+    Returns
+    -------
+    AttackPlan
+        Representation and step rule for the kernel.
+
     Raises
     ------
     TypeError, ValueError

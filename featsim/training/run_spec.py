@@ -17,14 +17,14 @@ class RunSpec(Spec):
     ----------
     model : Spec
         Model, such as :class:`featsim.models.TwoLayerSpec`.
-    data : Spec or None
-        Distribution the data were drawn from; None for a user's own arrays.
-    attack : Spec or None
-        Attack in training; None for standard training.
     schedule : Schedule
         Steps.
     recording : Recording
         What is recorded.
+    data : Spec or None
+        Distribution the data were drawn from; None for a user's own arrays.
+    attack : Spec or None
+        Attack in training; None for standard training.
     scenario : str or None
         Name of the scenario, if the run belongs to one.
     training : str or None

@@ -48,6 +48,18 @@ class Schedule(Spec):
     def draw_batches(self, n_samples: int, rng: np.random.Generator) -> IntArray:
         """Draw the sample indices of every step, shape (n_steps, batch_size); (n_steps, 0) for full batch.
 
+        Parameters
+        ----------
+        n_samples : int
+            Samples to draw from.
+        rng : numpy.random.Generator
+            Draws one permutation per pass; untouched for full batch.
+
+        Returns
+        -------
+        ndarray of int64
+            Sample indices, one row per step.
+
         Raises
         ------
         ValueError
@@ -119,6 +131,16 @@ class Recording(Spec):
 
     def steps(self, n_steps: int) -> IntArray:
         """Return the recorded steps in increasing order.
+
+        Parameters
+        ----------
+        n_steps : int
+            Updates of the run.
+
+        Returns
+        -------
+        ndarray of int64
+            Recorded steps in 0..n_steps.
 
         Raises
         ------
