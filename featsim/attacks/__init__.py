@@ -1,5 +1,7 @@
 """Attacks: gradient steps, the feature swap, and exact worst cases."""
 
+from featsim.attacks.arc import TIE_TOLERANCE, arc_net, first_largest
+from featsim.attacks.arc_spec import ArcAttack
 from featsim.attacks.closed_form import exact_linear, feature_swap, nonrobust_strengths
 from featsim.attacks.result import AttackResult
 from featsim.attacks.run import run_attack
@@ -17,15 +19,19 @@ from featsim.attacks.specs import (
 )
 
 __all__ = [
+    "TIE_TOLERANCE",
+    "ArcAttack",
     "Attack",
     "AttackResult",
     "ExactAttack",
     "FeatureAttack",
     "GradientAttack",
     "SignalAttack",
+    "arc_net",
     "exact_linear",
     "feature_swap",
     "fgm",
+    "first_largest",
     "line_perturbation",
     "margin_step",
     "nonrobust_strengths",

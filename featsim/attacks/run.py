@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featsim.attacks.arc import arc_attack
+from featsim.attacks.arc_spec import ArcAttack
 from featsim.attacks.closed_form import exact_linear, feature_attack
 from featsim.attacks.gradient import gradient_attack
 from featsim.attacks.result import AttackResult
@@ -29,7 +31,7 @@ def run_attack(
 
     Parameters
     ----------
-    attack : GradientAttack, FeatureAttack, SignalAttack or ExactAttack
+    attack : GradientAttack, FeatureAttack, SignalAttack, ArcAttack or ExactAttack
         What to run.
     model : Model
         Any object with ``scores(X)`` of shape (n, c) and
@@ -56,11 +58,13 @@ def run_attack(
         return feature_attack(attack, model, as_samples(data))
     if isinstance(attack, SignalAttack):
         return signal_attack(attack, model, as_samples(data))
+    if isinstance(attack, ArcAttack):
+        return arc_attack(attack, model, as_samples(data))
     if isinstance(attack, ExactAttack):
         if not isinstance(model, LinearModel):
             raise TypeError(f"an exact attack must have a LinearModel, got {type(model).__name__}; use pgd")
         return exact_linear(model, data, attack.threat)
     raise TypeError(
-        "attack must be a GradientAttack, FeatureAttack, SignalAttack or ExactAttack, "
+        "attack must be a GradientAttack, FeatureAttack, SignalAttack, ArcAttack or ExactAttack, "
         f"got {type(attack).__name__}"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, ClassVar
 
+from featsim.attacks.arc_spec import ArcAttack
 from featsim.attacks.signal_spec import SignalAttack
 from featsim.specs import Spec
 from featsim.threats import Threat
@@ -198,7 +199,7 @@ class ExactAttack(Spec):
         return "exact"
 
 
-Attack = GradientAttack | FeatureAttack | SignalAttack | ExactAttack
+Attack = GradientAttack | FeatureAttack | SignalAttack | ArcAttack | ExactAttack
 
 
 def raw_step(threat: Threat, step_size: float, n_steps: int = 1) -> GradientAttack:

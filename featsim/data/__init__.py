@@ -6,6 +6,8 @@ from featsim.data.arrays import patch_data
 from featsim.data.dataset import NONROBUST, ROBUST, UNKNOWN, PatchData
 from featsim.data.features import feature_basis, hadamard_columns
 from featsim.data.patches import PatchDataSpec, sample_like, sample_patches
+from featsim.data.point_specs import CircleSpec, SeparatedSphereSpec, SphereSliceSpec
+from featsim.data.points import PointData, circle_points, on_slice, point_data
 from featsim.data.signal_noise import (
     SignalNoiseData,
     SignalNoiseSpec,
@@ -17,13 +19,20 @@ __all__ = [
     "NONROBUST",
     "ROBUST",
     "UNKNOWN",
+    "CircleSpec",
     "PatchData",
     "PatchDataSpec",
+    "PointData",
+    "SeparatedSphereSpec",
     "SignalNoiseData",
     "SignalNoiseSpec",
+    "SphereSliceSpec",
+    "circle_points",
     "feature_basis",
     "hadamard_columns",
+    "on_slice",
     "patch_data",
+    "point_data",
     "sample_like",
     "sample_patches",
     "sample_signal_noise",

@@ -1,6 +1,11 @@
 """Models: scores and input gradients of patch networks, linear scores, and users' own."""
 
+from featsim.models.activations import Activation
+from featsim.models.deep_network import DeepNetwork, DeepNtkSpec
+from featsim.models.kernel_machine import KernelMachine
 from featsim.models.linear import LinearModel
+from featsim.models.losses import Loss
+from featsim.models.ntk_network import NtkNetwork, NtkSpec, TangentNetwork, empirical_kernel
 from featsim.models.power_network import (
     PowerNetwork,
     PowerNetworkSpec,
@@ -22,18 +27,32 @@ from featsim.models.protocol import (
     target_cotangent,
     wilson_interval,
 )
+from featsim.models.tangent_kernel import DeepTangentKernel, GateKernel, Kernel, TangentKernel
 from featsim.models.two_layer import TwoLayerNetwork, TwoLayerSpec, smoothed_relu, smoothed_relu_slope
 
 __all__ = [
+    "Activation",
+    "DeepNetwork",
+    "DeepNtkSpec",
+    "DeepTangentKernel",
+    "GateKernel",
+    "Kernel",
+    "KernelMachine",
     "LinearModel",
+    "Loss",
     "Model",
+    "NtkNetwork",
+    "NtkSpec",
     "PowerNetwork",
     "PowerNetworkSpec",
+    "TangentKernel",
+    "TangentNetwork",
     "TwoLayerNetwork",
     "TwoLayerSpec",
     "accuracy",
     "check_score_labels",
     "cross_entropy",
+    "empirical_kernel",
     "loss_cotangent",
     "margin_cotangent",
     "margins",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featsim.threats.budget import Budget
+from featsim.threats.slice_budget import SliceBudget
 from featsim.threats.threat import Threat
 from featsim.validation import FloatArray, IntArray
 
@@ -38,6 +39,8 @@ class Samples:
 
     def bind(self, threat: Threat) -> Budget:
         """Return the budget of `threat` on these samples."""
+        if self.data is None and threat.subspace == "slice":
+            return SliceBudget.around(threat, self.X)
         return threat.bind(self.data)
 
 

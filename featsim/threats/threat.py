@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from featsim.specs import Spec
 from featsim.threats.budget import Budget, PixelFold
+from featsim.threats.slice_budget import SliceBudget
 from featsim.validation import FloatArray, IntArray, check_choice, check_real
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 NORMS = ("l2", "linf")
 SCOPES = ("patch", "input")
-SUBSPACES = ("own", "nonrobust", "features", "signal")
+SUBSPACES = ("own", "nonrobust", "features", "signal", "slice")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,12 +34,14 @@ class Threat(Spec):
     scope : {"patch", "input"}
         ``"patch"``: every patch has its own ball, :math:`\|\delta_p\| \le
         \epsilon` for each p. ``"input"``: one ball for the whole input.
-    subspace : {None, "own", "nonrobust", "features", "signal"}
+    subspace : {None, "own", "nonrobust", "features", "signal", "slice"}
         Directions a patch may move in (l2 only): all of them; ``"own"`` (O):
         robust patches in span(U), all other patches in span(V);
         ``"nonrobust"`` (V): span(V) on every patch; ``"features"`` (UV):
         span(U, V) on every patch; ``"signal"``: the signal patch along
-        w*, no other patch at all.
+        w*, no other patch at all; ``"slice"``: inputs of shape (n, d) stay on their
+        sphere and keep their last coordinate, the whole input moves within a cap of
+        chordal radius :math:`\epsilon`.
 
     Raises
     ------
@@ -71,6 +74,9 @@ class Threat(Spec):
                     f"subspace must be None with norm 'linf', got {self.subspace!r}; use norm='l2'"
                 )
 
+            if self.subspace == "slice" and self.scope != "input":
+                raise ValueError(f"scope must be 'input' with subspace 'slice', got {self.scope!r}")
+
     def describe(self) -> str:
         """Return norm, radius, scope and subspace in words."""
         where = "per patch" if self.scope == "patch" else "whole input"
@@ -79,6 +85,7 @@ class Threat(Spec):
             "nonrobust": ", span of non-robust features (V)",
             "features": ", span of all features (UV)",
             "signal": ", signal patch along w* (signal line)",
+            "slice": ", on the sphere slice (cap)",
         }
         return f"{self.norm} radius {self.radius:g} {where}{names.get(self.subspace or '', '')}"
 
@@ -102,6 +109,10 @@ class Threat(Spec):
         ValueError
             If `data` lacks what the threat refers to.
         """
+        if self.subspace == "slice":
+            if data is None:
+                raise ValueError("data must be given for subspace 'slice': a cap is around its input")
+            return SliceBudget.around(self, data.X)
         counts = None if data is None or np.all(data.counts == 1.0) else data.counts
         pixels = None if data is None or data.pixel_map is None else self._fold(data.pixel_map, counts)
         if self.subspace is None:

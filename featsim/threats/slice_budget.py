@@ -1,0 +1,117 @@
+"""Budget on a slice of the sphere: caps around each input."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from featsim.threats.budget import Budget
+from featsim.validation import FloatArray
+
+if TYPE_CHECKING:
+    from featsim.threats.threat import Threat
+
+_SMALL = 1e-300
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class SliceBudget(Budget):
+    r"""Caps :math:`\{x' : |x'| = |x|,\ x'_d = x_d,\ |x'-x|_2 \le \delta\}` around given inputs.
+
+    The cap is no ball around 0, so that the budget knows its inputs; there is no dual norm.
+
+    Attributes
+    ----------
+    points : ndarray, shape (n, d)
+        The inputs x; d >= 2, and no input is zero in its first d - 1 coordinates.
+    """
+
+    points: FloatArray
+
+    @classmethod
+    def around(cls, threat: Threat, X: Any) -> SliceBudget:
+        """Return the caps around inputs of shape (n, d), none of them on the axis."""
+        points = np.asarray(X, dtype=np.float64)
+        if points.ndim != 2 or points.shape[1] < 2:
+            raise ValueError(f"X must have shape (n, d) with d >= 2 for caps, got {points.shape}")
+        if not np.any(points[:, :-1], axis=1).all():
+            raise ValueError("X must not lie on the axis of the slice: there is no cap around such a point")
+        return cls(threat=threat, points=points)
+
+    @property
+    def half_angle(self) -> FloatArray:
+        r"""Angle :math:`\psi` of each cap, shape (n,): :math:`\delta = 2 s \sin(\psi/2)`."""
+        return np.asarray(2.0 * np.arcsin(np.minimum(self.radius / (2.0 * self._lengths), 1.0)))
+
+    @property
+    def _lengths(self) -> FloatArray:
+        return np.asarray(np.linalg.norm(self.points[:, :-1], axis=1))
+
+    def select(self, index: Any) -> SliceBudget:
+        """Return the budget of some of the inputs."""
+        return dataclasses.replace(self, points=self.points[index])
+
+    def restrict(self, gradient: FloatArray) -> FloatArray:
+        """Return the gradient without its last coordinate, which does not move."""
+        allowed = np.array(self._checked(gradient), dtype=np.float64)
+        allowed[:, -1] = 0.0
+        return allowed
+
+    def steepest(self, gradient: FloatArray) -> FloatArray:
+        """Return the unit step along the gradient in the first d - 1 coordinates; 0 where that is 0."""
+        return super().steepest(self.restrict(gradient))
+
+    def project(self, delta: FloatArray) -> FloatArray:
+        """Return the nearest allowed perturbation; 0 where no direction is nearest."""
+        centre, length = self.points[:, :-1], self._lengths[:, None]
+        here = centre + self._checked(delta)[:, :-1]
+        unit = centre / length
+        along = np.sum(here * unit, axis=1, keepdims=True)
+        across = here - along * unit
+        width = np.linalg.norm(across, axis=1, keepdims=True)
+        angle = np.arctan2(width, along)
+        limit = self.half_angle[:, None]
+        direction = across / np.where(width > _SMALL, width, 1.0)
+        turn = np.minimum(angle, limit)
+        # x' - x = s((cos - 1) u + sin p), with 1 - cos = 2 sin^2(turn / 2) free of cancellation.
+        step = length * (np.sin(turn) * direction - 2.0 * np.sin(0.5 * turn) ** 2 * unit)
+        step = np.where(width > _SMALL, step, 0.0)
+        return np.concatenate([step, np.zeros((len(step), 1))], axis=1)
+
+    def random(self, shape: tuple[int, ...], rng: np.random.Generator) -> FloatArray:
+        """Draw allowed perturbations: a uniform direction, an angle of density like a flat disc's."""
+        unit = self.points[:, :-1] / self._lengths[:, None]
+        direction = rng.standard_normal(unit.shape)
+        direction -= np.sum(direction * unit, axis=1, keepdims=True) * unit
+        width = np.linalg.norm(direction, axis=1, keepdims=True)
+        direction /= np.where(width > _SMALL, width, 1.0)
+        level = rng.uniform(size=(len(unit), 1)) ** (1.0 / max(unit.shape[1] - 1, 1))
+        turn = level * self.half_angle[:, None]
+        step = self._lengths[:, None] * (np.sin(turn) * direction - 2.0 * np.sin(0.5 * turn) ** 2 * unit)
+        return np.concatenate([step, np.zeros((len(step), 1))], axis=1)
+
+    def contains(self, delta: FloatArray, tol: float = 1e-9) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Return, per sample, whether a perturbation is allowed, to a relative `tol`."""
+        delta = self._checked(delta)
+        slack = tol * max(1.0, float(self._lengths.max()))
+        length = np.linalg.norm((self.points + delta)[:, :-1], axis=1)
+        on_slice = (np.abs(length - self._lengths) <= slack) & (np.abs(delta[:, -1]) <= slack)
+        inside: np.ndarray[Any, np.dtype[np.bool_]] = on_slice & (self.norm(delta) <= self.radius + slack)
+        return inside
+
+    def dual_norm(self, gradient: FloatArray) -> NoReturn:
+        """Raise: a cap is curved, and a linear score has no dual norm on it."""
+        raise ValueError("subspace 'slice' has no dual norm: a cap is no ball; attack it instead")
+
+    def reach(self, directions: FloatArray) -> NoReturn:
+        """Raise: see :meth:`dual_norm`."""
+        self.dual_norm(directions)
+
+    def _checked(self, values: FloatArray) -> FloatArray:
+        values = np.asarray(values, dtype=np.float64)
+        if values.shape != self.points.shape:
+            wanted = self.points.shape
+            raise ValueError(f"arrays must have the shape of the inputs, {wanted}, got {values.shape}")
+        return values
