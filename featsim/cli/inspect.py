@@ -89,16 +89,23 @@ def _to_csv(trace: Trace, path: Path) -> Path:
     return trace.to_csv(path)
 
 
+def _summary(trace: Trace) -> dict[str, Any]:
+    import numpy as np
+
+    with np.errstate(all="ignore"):  # infinities are shown, not warned about
+        return trace.summary()
+
+
 def _arrays(view: Trace, at: int | None) -> dict[str, dict[str, Any]]:
     """Return the summary of every array; with a step, of those that have a record there."""
-    arrays: dict[str, dict[str, Any]] = view.summary()["arrays"]
+    arrays: dict[str, dict[str, Any]] = _summary(view)["arrays"]
     if at is None:
         return arrays
     return {name: what for name, what in arrays.items() if what["axes"][:1] == ("step",)}
 
 
 def _as_json(trace: Trace, view: Trace, at: int | None) -> dict[str, Any]:
-    summary = {**trace.summary(), "winners": view.summary()["winners"], "arrays": _arrays(view, at)}
+    summary = {**_summary(trace), "winners": _summary(view)["winners"], "arrays": _arrays(view, at)}
     if at is not None:
         summary["step"] = at
         record = trace.at(at)
@@ -107,7 +114,7 @@ def _as_json(trace: Trace, view: Trace, at: int | None) -> dict[str, Any]:
 
 
 def _print(path: str, trace: Trace, view: Trace, at: int | None) -> None:
-    summary = trace.summary()
+    summary = _summary(trace)
     print(path)
     print(f"  status   {trace.status}{': ' + trace.message if trace.message else ''}")
     if trace.status in ("running", "interrupted"):
@@ -121,7 +128,7 @@ def _print(path: str, trace: Trace, view: Trace, at: int | None) -> None:
         which = f"step {at}" if at is not None else f"last record, step {summary['last_step']}"
         print(f"\nvalues ({which})")
     print(_value_table(_arrays(view, at)))
-    for line in _winner_lines(view.summary()["winners"]):
+    for line in _winner_lines(_summary(view)["winners"]):
         print(line)
     print("\nconfiguration")
     _print_pairs(dict(flat(trace.spec)))

@@ -48,13 +48,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_command(commands: Any, name: str, function: Function, examples: str) -> argparse.ArgumentParser:
-    """Add a command that calls `function`, whose docstring is its description.
-
-    Returns
-    -------
-    argparse.ArgumentParser
-        For the command's own arguments.
-    """
+    """Add a command that calls `function`, described by its docstring; return its parser."""
     text = inspect.cleandoc(function.__doc__ or "")
     summary = text.partition("\n")[0].rstrip(".")
     parser: argparse.ArgumentParser = commands.add_parser(
@@ -102,31 +96,32 @@ def add_jobs(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def check_name(what: str, name: str, names: Collection[str], where: str = "") -> str:
-    """Return `name` if it is one of `names`.
-
-    Raises
-    ------
-    UsageError
-        Naming those that are close, or all where none is.
-    """
+    """Return `name` if it is one of `names`; the error names those that are close, or else all."""
     if name in names:
         return name
-    raise UsageError(f"unknown {what} {name!r}; {suggestion(name, names)}{where}")
+    raise UsageError(f"unknown {what} {name!r}{where}; {suggestion(name, names)}")
 
 
 def suggestion(name: str, names: Collection[str]) -> str:
-    """Say which of `names` may have been meant, by the whole name or its last part."""
-    keys: dict[str, list[str]] = {}
-    for candidate in names:
-        for key in (candidate, candidate.rpartition(".")[2], candidate.rpartition("/")[2]):
-            known = keys.setdefault(key.lower(), [])
-            if candidate not in known:
-                known.append(candidate)
-    close = difflib.get_close_matches(name.lower(), keys, n=3, cutoff=0.6)
-    found = list(dict.fromkeys(candidate for key in close for candidate in keys[key]))[:4]
-    if found:
-        return f"did you mean {' or '.join(found)}?"
+    """Say which of `names` may have been meant."""
+    scores = {candidate: _likeness(name.lower(), candidate.lower()) for candidate in names}
+    best = max(scores.values(), default=0.0)
+    # One that fits plainly better than the rest is named alone.
+    close = [candidate for candidate, score in scores.items() if score >= max(0.5, best - 0.1)]
+    if close:
+        return f"did you mean {' or '.join(close[:4])}?"
     return f"there {'is' if len(names) == 1 else 'are'} {', '.join(names) or 'none'}"
+
+
+def _likeness(name: str, candidate: str) -> float:
+    """Compare two dotted or slashed names, by their last parts where nothing else differs."""
+    separator = "/" if "/" in candidate else "."
+    last = candidate.rpartition(separator)[2]
+    if separator in name and name.rpartition(separator)[0] == candidate.rpartition(separator)[0]:
+        return _likeness(name.rpartition(separator)[2], last)
+    if len(name) > 1 and last.startswith(name):
+        return 1.0 if last == name else 0.85
+    return max(difflib.SequenceMatcher(None, name, known).ratio() for known in (candidate, last))
 
 
 def one_line(error: BaseException) -> str:

@@ -170,7 +170,7 @@ def _scenario(args: argparse.Namespace) -> Scenario:
         if not any(name == key or name.endswith("." + key) for name in settings):
             listing = f"`featsim scenarios --settings {scenario.name}` lists them"
             raise UsageError(
-                f"{key!r} is not a setting of {scenario.name}; {suggestion(key, settings)} {listing}"
+                f"{key!r} is not a setting of {scenario.name} ({listing}); {suggestion(key, settings)}"
             )
         changes[key] = _value(text)
     return scenario.with_settings(changes) if changes else scenario
@@ -202,7 +202,7 @@ def _tasks(args: argparse.Namespace, scenario: Scenario, recording: Recording) -
 
     names = tuple(scenario.trainings)
     if args.training is not None:
-        names = (check_name(f"training of {scenario.name}", args.training, names),)
+        names = (check_name("training", args.training, names, f" of {scenario.name}"),)
     if args.out is not None and Path(args.out).suffix in (".npz", ".run"):
         raise UsageError(f"--out must be a folder for the traces, got {args.out!r}")
     for name in names:  # before any work

@@ -86,6 +86,15 @@ def trace_path(folder: Path, training: str, seed: int) -> Path:
 def prepare_folder(folder: Path, scenario: Scenario, recording: Recording, tasks: Sequence[Task]) -> None:
     """Check that the folder can take these runs, and leave the settings in it.
 
+    Parameters
+    ----------
+    folder : Path
+        The folder; made if needed.
+    scenario, recording : Scenario, Recording
+        Settings of all runs in it.
+    tasks : sequence of Task
+        What is to run now.
+
     Raises
     ------
     OSError
@@ -117,11 +126,15 @@ def _check_existing(task: Task) -> None:
     if task.out is None:
         return
     folder = task.out.with_suffix(".run")
-    wanted = plain_json(task.spec, "spec")
-    if (folder / "manifest.json").exists():
-        RunFolder.open(folder).check_same_run(wanted)
+    stored = {folder: RunFolder.open(folder).spec} if (folder / "manifest.json").exists() else {}
     if task.out.exists():
-        check_same_setting(task.out, load_trace(task.out).spec, wanted)
+        stored[task.out] = load_trace(task.out).spec
+    for path, spec in stored.items():
+        wanted = plain_json(task.spec, "spec")
+        if (spec.get("data") or {}).get("kind") != wanted["data"]["kind"]:
+            # What was drawn describes itself otherwise than what draws it, as images do.
+            wanted["data"] = spec.get("data")
+        check_same_setting(path, spec, wanted)
 
 
 def run_task(task: Task) -> Outcome:
@@ -135,6 +148,8 @@ def run_task(task: Task) -> Outcome:
                 task.training, task.seed, recording=task.recording, out=task.out, progress=task.progress
             )
         whole = trace.status == "completed"
+        with np.errstate(all="ignore"):  # infinities are shown, not warned about
+            values = last_values(trace)
         evaluation = _evaluate(task, trace) if whole and task.evaluated else []
     path = task.out
     if path is not None and not path.exists():
@@ -147,7 +162,7 @@ def run_task(task: Task) -> Outcome:
         last_step=int(trace.steps[-1]) if trace.n_records else None,
         path=None if path is None else str(path),
         new=not finished,
-        values=last_values(trace),
+        values=values,
         evaluation=evaluation,
         warned=tuple(text for text in warned if text != trace.message),
     )
@@ -166,13 +181,12 @@ def last_values(trace: Trace) -> dict[str, float]:
         if name == "steps" or axes[:1] != ("step",) or not trace.n_records:
             continue
         last = np.asarray(trace[name][-1], dtype=np.float64)
-        with np.errstate(invalid="ignore", over="ignore"):
-            if last.ndim == 0:
-                values[name] = float(last)
-            elif name in competing and axes[1:] == ("class", "neuron"):
-                values[f"{name} (largest of a class)"] = float(last.max(axis=1).mean())
-            elif last.size:
-                values[f"{name} (mean)"] = float(last.mean())
+        if last.ndim == 0:
+            values[name] = float(last)
+        elif name in competing and axes[1:] == ("class", "neuron"):
+            values[f"{name} (largest of a class)"] = float(last.max(axis=1).mean())
+        elif last.size:
+            values[f"{name} (mean)"] = float(last.mean())
     winners = trace.summary()["winners"]
     for name in competing if winners else ():
         values[f"classes won by {name}"] = float(sum(entry["winner"] == name for entry in winners))

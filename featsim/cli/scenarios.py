@@ -30,18 +30,10 @@ def register(commands: Any) -> None:
 
 
 def find_scenario(name: str) -> Scenario:
-    """Return a scenario by name.
-
-    Raises
-    ------
-    UsageError
-        If there is none, naming those that are close.
-    """
+    """Return a scenario by name; the error names those that are close."""
     from featsim.scenarios import get_scenario, scenario_names
 
-    return get_scenario(
-        check_name("scenario", name, scenario_names(), "; `featsim scenarios` lists what there is")
-    )
+    return get_scenario(check_name("scenario", name, scenario_names(), " (`featsim scenarios` lists them)"))
 
 
 def scenarios(args: argparse.Namespace) -> int:

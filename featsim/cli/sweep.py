@@ -56,7 +56,13 @@ def was_stopped(status: str, message: str) -> bool:
 
 @contextmanager
 def caught_warnings() -> Iterator[list[str]]:
-    """Collect the texts of warnings, each once, instead of printing them in the midst of a bar."""
+    """Collect the texts of warnings, each once, instead of printing them in the midst of a bar.
+
+    Yields
+    ------
+    list of str
+        Filled at the end.
+    """
     texts: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")

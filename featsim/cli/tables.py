@@ -48,7 +48,20 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1, i
 
 
 def flat(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every value of nested JSON data under its dotted name."""
+    """Take nested JSON data apart.
+
+    Parameters
+    ----------
+    node : JSON data
+        Dicts are taken apart, lists are not.
+    path : str
+        Name of `node` itself.
+
+    Yields
+    ------
+    tuple of str and object
+        Every value under its dotted name.
+    """
     if isinstance(node, Mapping) and node:
         for key, value in node.items():
             yield from flat(value, f"{path}.{key}" if path else str(key))
