@@ -88,6 +88,7 @@ class Scenario(Spec):
         for name, training in self.trainings.items():
             if not isinstance(training, Training):
                 raise TypeError(f"trainings[{name!r}] must be a Training, got {type(training).__name__}")
+        for name in self.trainings:
             self._check_phases(name)
 
     def _check_phases(self, name: str) -> None:

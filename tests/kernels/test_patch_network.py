@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import numba
 import numpy as np
 import pytest
 
@@ -399,6 +400,7 @@ def test_raw_linf_steps_of_any_length_do_not_overflow(rng):
     np.testing.assert_allclose(raw.final_weights, edge.final_weights, rtol=1e-9)
 
 
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 def test_one_compiled_kernel_serves_every_input(rng):
     """Another type of argument (a read-only array is one) would cost the user another 20 s of compilation."""
     data = make_data(rng)
