@@ -5,7 +5,7 @@ from featsim.attacks.arc_spec import ArcAttack
 from featsim.attacks.closed_form import exact_linear, feature_swap, nonrobust_strengths
 from featsim.attacks.result import AttackResult
 from featsim.attacks.run import run_attack
-from featsim.attacks.signal_line import line_perturbation, signal_positions, worst_shift
+from featsim.attacks.signal_line import line_margins, line_perturbation, signal_positions, worst_shift
 from featsim.attacks.signal_spec import SignalAttack
 from featsim.attacks.specs import (
     Attack,
@@ -32,6 +32,7 @@ __all__ = [
     "feature_swap",
     "fgm",
     "first_largest",
+    "line_margins",
     "line_perturbation",
     "margin_step",
     "nonrobust_strengths",

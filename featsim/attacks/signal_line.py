@@ -8,7 +8,14 @@ import numpy as np
 
 from featsim.attacks.result import AttackResult
 from featsim.attacks.signal_spec import SignalAttack
-from featsim.models import Model, PowerNetwork, check_score_labels, margins, model_scores
+from featsim.models import (
+    Model,
+    PowerNetwork,
+    check_score_labels,
+    margins,
+    model_scores,
+    power_activation,
+)
 from featsim.threats import Samples
 from featsim.validation import FloatArray
 
@@ -117,3 +124,34 @@ def worst_shift(model: PowerNetwork, data: SignalNoiseData, radius: float) -> Fl
     best = np.argmin(np.where(np.isnan(values), -np.inf, values), axis=0)
     shift: FloatArray = candidates[best, np.arange(len(here))]
     return shift
+
+
+def line_margins(network: PowerNetwork, data: SignalNoiseData, radius: float | None) -> dict[str, FloatArray]:
+    """Return noise parts, noise preactivations and the margins y f, clean and on the signal line.
+
+    Parameters
+    ----------
+    network : PowerNetwork
+        The network.
+    data : SignalNoiseData
+        Samples.
+    radius : float or None
+        Radius of the line attacks; None for none.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``"noise_coef"`` (n, P-1, m), and of shape (n,) ``"memory"``, ``"clean"`` and, with a radius,
+        ``"fixed"`` and ``"worst"``.
+    """
+    here, sign = signal_positions(data), data.signs
+    noise_coef = data.noise @ network.filters.T
+    noise_scores = power_activation(noise_coef, network.power, network.activation) @ network.signs
+    memory = sign * noise_scores.sum(axis=1)
+    shifts = {"clean": np.zeros_like(here)}
+    if radius is not None:
+        shifts |= {"fixed": -radius * sign, "worst": worst_shift(network, data, radius)}
+    margins = {
+        name: sign * network.line_score(data.signal, here + shift) + memory for name, shift in shifts.items()
+    }
+    return {"noise_coef": noise_coef, "memory": memory, **margins}

@@ -2,13 +2,17 @@
 
 from featsim.evaluation.evaluate import Evaluation, RobustAccuracy, certify_model, evaluate
 from featsim.evaluation.parts import PartAccuracy, clean_accuracy, part_accuracy
+from featsim.evaluation.population import Population, PopulationAccuracy, population
 
 __all__ = [
     "Evaluation",
     "PartAccuracy",
+    "Population",
+    "PopulationAccuracy",
     "RobustAccuracy",
     "certify_model",
     "clean_accuracy",
     "evaluate",
     "part_accuracy",
+    "population",
 ]

@@ -1,10 +1,10 @@
 """The named settings that figures, claims, documentation and command line share."""
 
-from featsim.scenarios import structured_data
+from featsim.scenarios import cgro, structured_data
 from featsim.scenarios.scenario import Scenario, Training
 from featsim.validation import check_choice
 
-_ALL = {scenario.name: scenario for scenario in structured_data.SCENARIOS}
+_ALL = {scenario.name: scenario for scenario in (*structured_data.SCENARIOS, *cgro.SCENARIOS)}
 
 
 def scenario_names() -> tuple[str, ...]:

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from featsim.attacks import signal_positions, worst_shift
+from featsim.attacks import line_margins
 from featsim.data import PatchData, SignalNoiseData
 from featsim.models import PowerNetwork, PowerNetworkSpec, power_activation
-from featsim.training.stepper import Arrays
 from featsim.validation import FloatArray
 
 TABLES = ("noise_coef",)
@@ -36,37 +35,6 @@ def available_quantities(data: PatchData, *, attacked: bool) -> tuple[str, ...]:
     if data.fresh is not None:
         names += ("fresh_noise_sd", *(f"fresh_{name}" for name in own))
     return names
-
-
-def line_margins(network: PowerNetwork, data: SignalNoiseData, radius: float | None) -> Arrays:
-    """Return noise parts, noise preactivations and the margins y f, clean and on the signal line.
-
-    Parameters
-    ----------
-    network : PowerNetwork
-        The network.
-    data : SignalNoiseData
-        Samples.
-    radius : float or None
-        Radius of the line attacks; None for none.
-
-    Returns
-    -------
-    dict of str to ndarray
-        ``"noise_coef"`` (n, P-1, m), and of shape (n,) ``"memory"``, ``"clean"`` and, with a radius,
-        ``"fixed"`` and ``"worst"``.
-    """
-    here, sign = signal_positions(data), data.signs
-    noise_coef = data.noise @ network.filters.T
-    noise_scores = power_activation(noise_coef, network.power, network.activation) @ network.signs
-    memory = sign * noise_scores.sum(axis=1)
-    shifts = {"clean": np.zeros_like(here)}
-    if radius is not None:
-        shifts |= {"fixed": -radius * sign, "worst": worst_shift(network, data, radius)}
-    margins = {
-        name: sign * network.line_score(data.signal, here + shift) + memory for name, shift in shifts.items()
-    }
-    return {"noise_coef": noise_coef, "memory": memory, **margins}
 
 
 def record_losses(margins: Mapping[str, FloatArray], prefix: str = "") -> dict[str, FloatArray]:

@@ -56,6 +56,16 @@ class ClosureTrace:
     mean_memorised_at: int
     noise_coef: FloatArray
 
+    @property
+    def memorisation_step(self) -> float:
+        r"""Median over samples of the first step with :math:`V_i \ge 1`, inf if half never reach it."""
+        return float(np.median(np.where(self.memorised_at < 0, np.inf, self.memorised_at)))
+
+    @property
+    def signal_step(self) -> float:
+        """First step with S >= 1, inf if there is none."""
+        return float(self.signal_at) if self.signal_at >= 0 else float("inf")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class ClosureStart:

@@ -28,7 +28,7 @@ class Phases:
     memorisation_steps : ndarray, shape (n,)
         First recorded step with :math:`V_i \ge 1`, inf if there is none.
     memorisation_step : float
-        :math:`t_{III}`: first recorded step with mean V >= 1.
+        :math:`t_{III}`: median over samples of these steps, inf if half of them never reach 1.
     stall_memorisation : float
         Mean V at :math:`2 t_I`: what had been memorised when the signal was there.
     stall_growth : float
@@ -55,8 +55,8 @@ class Phases:
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers without the per-sample steps."""
         found = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        steps = found.pop("memorisation_steps")
-        return {**found, "median_memorisation_step": float(np.median(steps))}
+        del found["memorisation_steps"]
+        return found
 
 
 def detect_phases(trace: Trace) -> Phases:
@@ -90,8 +90,9 @@ def detect_phases(trace: Trace) -> Phases:
     mean_memory = memory.mean(axis=1)
     largest = trace["signal_coef"].max(axis=(1, 2))
     t_signal = _first(steps, score >= REACHED)
-    t_memory = _first(steps, mean_memory >= REACHED)
     per_sample = np.array([_first(steps, column >= REACHED) for column in memory.T])
+    with np.errstate(invalid="ignore"):  # the mean of two infinities
+        t_memory = float(np.median(per_sample))
     stalled = math.isfinite(t_signal) and 2.0 * t_signal < min(t_memory, steps[-1])
     at_two = _at(steps, mean_memory, 2.0 * t_signal) if math.isfinite(t_signal) else math.nan
     growth = loss = math.nan
