@@ -1,0 +1,34 @@
+"""Drawing on given axes: seeds as bands, theory as dashes, traces and pictures."""
+
+from featsim.plotting.curves import BAND, draw_events, draw_seeds, draw_theory, step_axis
+from featsim.plotting.pictures import draw_image, draw_signed
+from featsim.plotting.saving import save_figure
+from featsim.plotting.style import (
+    COLOURS,
+    PAGE_WIDTH,
+    SIMULATION,
+    THEORY,
+    TRAININGS,
+    figure_style,
+    new_figure,
+)
+from featsim.plotting.trace import plot_trace
+
+__all__ = [
+    "BAND",
+    "COLOURS",
+    "PAGE_WIDTH",
+    "SIMULATION",
+    "THEORY",
+    "TRAININGS",
+    "draw_events",
+    "draw_image",
+    "draw_seeds",
+    "draw_signed",
+    "draw_theory",
+    "figure_style",
+    "new_figure",
+    "plot_trace",
+    "save_figure",
+    "step_axis",
+]
