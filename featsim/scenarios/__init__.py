@@ -1,14 +1,21 @@
 """The named settings that figures, claims, documentation and command line share."""
 
-from featsim.scenarios import cgro, structured_data
+from featsim.scenarios import cgro, images, structured_data
 from featsim.scenarios.scenario import Scenario, Training
 from featsim.validation import check_choice
 
-_ALL = {scenario.name: scenario for scenario in (*structured_data.SCENARIOS, *cgro.SCENARIOS)}
+_THEORIES = (structured_data, cgro, images)
+_ALL: dict[str, Scenario] = {scenario.name: scenario for theory in _THEORIES for scenario in theory.SCENARIOS}
 
 
 def scenario_names() -> tuple[str, ...]:
-    """Return the names of all scenarios, ``"theory/name"``."""
+    """Return the names of all scenarios.
+
+    Returns
+    -------
+    tuple of str
+        ``"theory/name"``, theory by theory.
+    """
     return tuple(_ALL)
 
 
@@ -23,6 +30,7 @@ def get_scenario(name: str) -> Scenario:
     Returns
     -------
     Scenario
+        The setting of that name.
 
     Raises
     ------
