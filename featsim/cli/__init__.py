@@ -61,11 +61,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _dispatch(words: list[str]) -> int:
     parser = Parser(
         prog="featsim",
+        usage="featsim [-h] [--version] COMMAND ...",
         description="Feature-learning theories of adversarial training, simulated exactly.",
         epilog=EPILOG,
     )
     parser.add_argument("--version", action="version", version=f"featsim {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
+    # The long metavar makes argparse's column of names wide enough for `scenarios`.
+    commands = parser.add_subparsers(prog="featsim", title="commands", metavar="COMMAND ...", dest="command")
     for command in _COMMANDS:
         command.register(commands)
     try:
