@@ -135,13 +135,14 @@ def test_the_step_of_divergence_is_exact(attack, bad, tmp_path):
 
 def test_weights_of_minus_infinity_are_a_divergence():
     """They switch a neuron off: the loss stays finite, log 2."""
-    data = patch_data([[[1e10]], [[1e10]]], [0, 1])
-    with pytest.warns(RuntimeWarning, match="not finite at step 1"):
+    with pytest.warns(RuntimeWarning, match="not finite at step 1;"):
         trace = train(
-            TwoLayerSpec(width=1, power=1.0), data, schedule=Schedule(n_steps=5, step_size=1e300),
-            initial_weights=np.array([[[1.0]], [[1.0 + 1e-9]]]),
+            TwoLayerSpec(width=1, power=1.0), patch_data([[[1e10]]], [1]),
+            schedule=Schedule(n_steps=5, step_size=1e300), initial_weights=np.array([[[1.0]], [[-1.0]]]),
         )  # fmt: skip
     assert trace.status == "diverged"
+    np.testing.assert_array_equal(trace.final_weights, [[[-np.inf]], [[-1.0]]])
+    assert trace["clean_loss"][1] == pytest.approx(np.log(2))
 
 
 def test_an_infinite_score_is_no_success():
