@@ -1,6 +1,6 @@
 """Attacks: gradient steps, the feature swap, and exact worst cases."""
 
-from featsim.attacks.arc import TIE_TOLERANCE, arc_net, first_largest
+from featsim.attacks.arc import arc_net
 from featsim.attacks.arc_spec import ArcAttack
 from featsim.attacks.closed_form import exact_linear, feature_swap, nonrobust_strengths
 from featsim.attacks.result import AttackResult
@@ -19,7 +19,6 @@ from featsim.attacks.specs import (
 )
 
 __all__ = [
-    "TIE_TOLERANCE",
     "ArcAttack",
     "Attack",
     "AttackResult",
@@ -31,7 +30,6 @@ __all__ = [
     "exact_linear",
     "feature_swap",
     "fgm",
-    "first_largest",
     "line_margins",
     "line_perturbation",
     "margin_step",

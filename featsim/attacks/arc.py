@@ -8,30 +8,9 @@ import numpy as np
 
 from featsim.attacks.arc_spec import ArcAttack
 from featsim.attacks.result import AttackResult
-from featsim.models import Model, check_score_labels, margins, model_scores, signs
+from featsim.models import Model, check_score_labels, first_largest, margins, model_scores, signs
 from featsim.threats import Samples
 from featsim.validation import FloatArray, IntArray
-
-TIE_TOLERANCE = 1e-10
-
-
-def first_largest(values: FloatArray) -> IntArray:
-    """Return, along the last axis, the first index within 1e-10 of the maximum; nan counts as largest.
-
-    Parameters
-    ----------
-    values : ndarray, shape (..., g)
-        Objective of each candidate.
-
-    Returns
-    -------
-    ndarray of int, shape (...)
-        The chosen candidates.
-    """
-    known = np.where(np.isnan(values), np.inf, values)
-    top = known.max(axis=-1, keepdims=True)
-    near = known >= np.where(np.isfinite(top), top - TIE_TOLERANCE, top)
-    return np.asarray(np.argmax(near, axis=-1), dtype=np.int64)
 
 
 def arc_net(attack: ArcAttack, X: FloatArray, y: IntArray) -> FloatArray:

@@ -28,9 +28,11 @@ from featsim.models.protocol import (
     wilson_interval,
 )
 from featsim.models.tangent_kernel import DeepTangentKernel, GateKernel, Kernel, TangentKernel
+from featsim.models.ties import TIE_TOLERANCE, first_largest
 from featsim.models.two_layer import TwoLayerNetwork, TwoLayerSpec, smoothed_relu, smoothed_relu_slope
 
 __all__ = [
+    "TIE_TOLERANCE",
     "Activation",
     "DeepNetwork",
     "DeepNtkSpec",
@@ -53,6 +55,7 @@ __all__ = [
     "check_score_labels",
     "cross_entropy",
     "empirical_kernel",
+    "first_largest",
     "loss_cotangent",
     "margin_cotangent",
     "margins",

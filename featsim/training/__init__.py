@@ -2,9 +2,21 @@
 
 from featsim.training.mixture import Mixture
 from featsim.training.progress import Progress
+from featsim.training.projected_descent import ProjectedDescent
 from featsim.training.run_spec import RunSpec
 from featsim.training.schedule import Recording, Schedule
 from featsim.training.stepper import Chunk, Stepper
 from featsim.training.train import resume, train
 
-__all__ = ["Chunk", "Mixture", "Progress", "Recording", "RunSpec", "Schedule", "Stepper", "resume", "train"]
+__all__ = [
+    "Chunk",
+    "Mixture",
+    "Progress",
+    "ProjectedDescent",
+    "Recording",
+    "RunSpec",
+    "Schedule",
+    "Stepper",
+    "resume",
+    "train",
+]

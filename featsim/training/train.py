@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from featsim.models import PowerNetworkSpec, TwoLayerSpec
+from featsim.models import DeepNtkSpec, NtkSpec, PowerNetworkSpec, TwoLayerSpec
 from featsim.specs import Spec, spec_from_dict
 from featsim.traces import RunFolder, Trace, TraceError, check_writable, load_trace
 from featsim.training.cgro_stepper import CgroStepper
+from featsim.training.convergence_stepper import ConvergenceStepper
 from featsim.training.loop import run_paths, run_stepper
 from featsim.training.patch_stepper import PatchStepper
 from featsim.training.run_spec import RunSpec
@@ -22,7 +23,12 @@ from featsim.training.stepper import Stepper, StepperFactory
 from featsim.validation import check_generator
 
 # Model spec -> update rule. A new theory adds a line.
-_STEPPERS: dict[type[Spec], StepperFactory] = {TwoLayerSpec: PatchStepper, PowerNetworkSpec: CgroStepper}
+_STEPPERS: dict[type[Spec], StepperFactory] = {
+    TwoLayerSpec: PatchStepper,
+    PowerNetworkSpec: CgroStepper,
+    NtkSpec: ConvergenceStepper,
+    DeepNtkSpec: ConvergenceStepper,
+}
 
 
 def train(

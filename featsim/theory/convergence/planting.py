@@ -1,0 +1,81 @@
+"""Planting: weights near the start whose tangent model is a given function of the kernel's space."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from featsim.validation import FloatArray
+
+
+class Linearised(Protocol):
+    """What planting asks of a network at its initial weights."""
+
+    @property
+    def weights(self) -> FloatArray:
+        """W."""
+        ...
+
+    def scores(self, X: FloatArray, /) -> FloatArray:
+        """Return f(X), shape (n, 1)."""
+        ...
+
+    def weight_gradient(self, X: FloatArray, cotangent: FloatArray, /) -> FloatArray:
+        """Return the gradient in W of the scores combined by `cotangent`."""
+        ...
+
+
+def plant(network: Linearised, points: FloatArray, coefficients: FloatArray) -> FloatArray:
+    r"""Plant a function :math:`f = \sum_j \beta_j K(\cdot, z_j)` in a network.
+
+    Parameters
+    ----------
+    network : NtkNetwork or DeepNetwork
+        At its initial weights W_0.
+    points : ndarray, shape (N, d)
+        z.
+    coefficients : ndarray, shape (N,)
+        beta.
+
+    Returns
+    -------
+    ndarray, shape of ``network.weights``
+        :math:`W = W_0 + \sum_j\beta_j\nabla_W f(W_0, z_j)`, for two layers :math:`w_r = w^0_r + a_r m^{-1/2}
+        \sum_j\beta_j\sigma'(\langle w^0_r, z_j\rangle)z_j`. Its tangent model is f(W_0, .) plus
+        the function with the empirical kernel at W_0 in the place of K.
+
+    References
+    ----------
+    .. [1] Theory note paper4_convergence_ntk, section 6 (d) [derived].
+    """
+    return np.asarray(network.weights + network.weight_gradient(points, coefficients[:, None]))
+
+
+def plant_targets(
+    network: Linearised, gram: FloatArray, points: FloatArray, targets: FloatArray, ridge: float = 1e-3
+) -> FloatArray:
+    """Plant the ridge fit of targets by the empirical kernel.
+
+    Parameters
+    ----------
+    network : NtkNetwork or DeepNetwork
+        At its initial weights.
+    gram : ndarray, shape (N, N)
+        Inner products of its weight gradients at the points.
+    points : ndarray, shape (N, d)
+        Where to fit.
+    targets : ndarray, shape (N,)
+        Wanted scores.
+    ridge : float
+        Ridge parameter, relative to the mean of the diagonal.
+
+    Returns
+    -------
+    ndarray, shape of ``network.weights``
+        Weights whose tangent model fits the targets.
+    """
+    residual = targets - network.scores(points)[:, 0]
+    shift = ridge * float(np.trace(gram)) / len(gram)
+    coefficients = np.asarray(np.linalg.solve(gram + shift * np.eye(len(gram)), residual), dtype=np.float64)
+    return plant(network, points, coefficients)
