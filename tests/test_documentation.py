@@ -1,0 +1,38 @@
+"""The examples of the README and the quickstart run as they stand."""
+
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+def _readme() -> str:
+    return "\n".join(re.findall(r"```python\n(.*?)```", (_ROOT / "README.md").read_text(), re.DOTALL))
+
+
+def _page(name: str) -> str:
+    text = (_ROOT / "docs" / name).read_text()
+    blocks = re.findall(r"\.\. code-block:: python\n\n((?:    .*\n|\n)+)", text)
+    return "\n".join(textwrap.dedent(block) for block in blocks)
+
+
+@pytest.mark.parametrize("code", [_readme(), _page("quickstart.rst")], ids=["README", "quickstart"])
+def test_examples_run_as_they_stand(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "train(" in code
+    names: dict[str, object] = {}
+    exec(compile(code, "example", "exec"), names)
+    assert "robust accuracy" in capsys.readouterr().out
+
+
+def test_readme_commands_are_commands_of_the_program(capsys: pytest.CaptureFixture[str]) -> None:
+    from featsim.cli import main
+
+    named = set(re.findall(r"^featsim (\w+)", (_ROOT / "README.md").read_text(), re.MULTILINE))
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr()
+    assert named
+    for command in named:
+        assert re.search(rf"^    {command}\b", shown.out + shown.err, re.MULTILINE)
