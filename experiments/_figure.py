@@ -21,9 +21,12 @@ from matplotlib.figure import Figure
 
 import featsim
 from featsim.plotting import figure_style, save_figure
+from featsim.scenarios import Scenario
+from featsim.sweeps import map_runs
 from featsim.traces import TraceError, check_writable
 from featsim.traces.files import plain_json
 from featsim.traces.npz import read_npz, write_npz
+from featsim.training import Recording
 from featsim.versions import version_report
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -108,9 +111,13 @@ def _arguments(name: str) -> argparse.Namespace:
     size.add_argument("--quick", action="store_true", help="test size")
     size.add_argument("--full", action="store_true", help="full size: more seeds")
     parser.add_argument(
-        "--jobs", type=int, default=min(2, os.cpu_count() or 1), help="processes (default %(default)s)"
+        "--jobs",
+        type=int,
+        help="processes (default 2, or what there is; 1 with --quick, where starting them takes longer)",
     )
     options = parser.parse_args()
+    if options.jobs is None:
+        options.jobs = 1 if options.quick else min(2, os.cpu_count() or 1)
     if options.jobs < 1:
         parser.error(f"--jobs must be >= 1, got {options.jobs}")
     return options
@@ -132,6 +139,25 @@ def _kept(result: Path, config: Config, script: Path) -> Arrays | None:
     return arrays if found == config else None
 
 
-def stack_runs(runs: list[Arrays]) -> Arrays:
-    """Join the arrays of runs that differ in the seed alone: a new first axis, seeds."""
-    return {name: np.stack([run[name] for run in runs]) for name in runs[0]}
+def run_seeds(
+    one_run: Callable[[Any], Arrays], scenario: Scenario, config: Config, jobs: int, *settings: Any
+) -> Arrays:
+    """Call ``one_run((scenario, training, seed, *settings))`` for every training and seed.
+
+    Returns
+    -------
+    dict of str to ndarray
+        What `one_run` returned, under its name with the training in front; first axis seeds.
+    """
+    # Compile here what all processes need, and not in each of them.
+    for training in scenario.trainings:
+        scenario.with_settings({"schedule.n_steps": 1}).run(training, 0, recording=Recording(at=()))
+    seeds = config["seeds"]
+    items = [(scenario, training, seed, *settings) for training in scenario.trainings for seed in seeds]
+    runs = map_runs(one_run, items, jobs=jobs, progress=True, label=config["figure"])
+    arrays: Arrays = {}
+    for number, training in enumerate(scenario.trainings):
+        of_training = runs[number * len(seeds) : (number + 1) * len(seeds)]
+        for name in of_training[0]:
+            arrays[f"{training}_{name}"] = np.stack([run[name] for run in of_training])
+    return arrays

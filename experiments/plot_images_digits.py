@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from _figure import Arrays, Config, run_figure, stack_runs
+from _figure import Arrays, Config, run_figure, run_seeds
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
@@ -30,7 +30,6 @@ from featsim.models import margin_cotangent
 from featsim.plotting import TRAININGS, draw_image, draw_seeds, draw_signed, new_figure
 from featsim.scenarios import Scenario, get_scenario
 from featsim.specs import spec_from_dict
-from featsim.sweeps import map_runs
 from featsim.training import Recording
 
 SCENARIO = "images/digits"
@@ -57,13 +56,9 @@ def configuration(size: str) -> Config:
 def compute(config: Config, jobs: int) -> Arrays:
     """Train every seed both ways, attack the weights along the way, and take the final gradients."""
     scenario = spec_from_dict(config["scenario"])
-    arrays: Arrays = {"epochs": np.array(config["epochs"])}
-    for training in TRAININGS:
-        items = [(scenario, training, seed, config["epochs"], config["n_test"]) for seed in config["seeds"]]
-        runs = stack_runs(map_runs(one_run, items, jobs=jobs, progress=True, label=f"{training} training"))
-        arrays |= {f"{training}_{name}": values for name, values in runs.items()}
+    arrays = run_seeds(one_run, scenario, config, jobs, config["epochs"], config["n_test"])
     shown = first_of_each_class(scenario.data.test(config["n_test"]))
-    return {**arrays, "images": unstandardise(shown)[..., 0]}
+    return {**arrays, "epochs": np.array(config["epochs"]), "images": unstandardise(shown)[..., 0]}
 
 
 def first_of_each_class(data: PatchData) -> PatchData:

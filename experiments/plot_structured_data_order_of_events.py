@@ -15,13 +15,12 @@ import sys
 
 import numpy as np
 import numpy.typing as npt
-from _figure import Arrays, Config, run_figure, stack_runs
+from _figure import Arrays, Config, run_figure, run_seeds
 from matplotlib.figure import Figure
 
 from featsim.plotting import COLOURS, THEORY, TRAININGS, draw_events, draw_seeds, new_figure, step_axis
 from featsim.scenarios import Scenario, get_scenario
 from featsim.specs import spec_from_dict
-from featsim.sweeps import map_runs
 from featsim.theory import saturation_level
 from featsim.training import Recording
 
@@ -44,13 +43,7 @@ def configuration(size: str) -> Config:
 
 def compute(config: Config, jobs: int) -> Arrays:
     """Train every seed both ways, recording every step."""
-    scenario = spec_from_dict(config["scenario"])
-    arrays: Arrays = {}
-    for training in ("standard", "adversarial"):
-        items = [(scenario, training, seed) for seed in config["seeds"]]
-        runs = stack_runs(map_runs(one_run, items, jobs=jobs, progress=True, label=f"{training} training"))
-        arrays |= {f"{training}_{name}": values for name, values in runs.items()}
-    return arrays
+    return run_seeds(one_run, spec_from_dict(config["scenario"]), config, jobs)
 
 
 def one_run(item: tuple[Scenario, str, int]) -> Arrays:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from _figure import Arrays, Config, run_figure, stack_runs
+from _figure import Arrays, Config, run_figure, run_seeds
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
@@ -31,7 +31,6 @@ from featsim.decomposition import PerturbationParts, perturbation_parts
 from featsim.plotting import COLOURS, THEORY, draw_seeds, new_figure, step_axis
 from featsim.scenarios import Scenario, get_scenario
 from featsim.specs import Spec, spec_from_dict
-from featsim.sweeps import map_runs
 from featsim.training import Recording
 
 SCENARIO = "structured-data/S1"
@@ -61,14 +60,8 @@ def find_attack(scenario: Scenario, label: str) -> Spec:
 
 def compute(config: Config, jobs: int) -> Arrays:
     """Train every seed both ways and attack the weights along the way."""
-    scenario = spec_from_dict(config["scenario"])
     attacks = {name: spec_from_dict(attack) for name, attack in config["attacks"].items()}
-    arrays: Arrays = {}
-    for training in TRAININGS:
-        items = [(scenario, training, seed, attacks, config["n_records"]) for seed in config["seeds"]]
-        runs = stack_runs(map_runs(one_run, items, jobs=jobs, progress=True, label=f"{training} training"))
-        arrays |= {f"{training}_{name}": values for name, values in runs.items()}
-    return arrays
+    return run_seeds(one_run, spec_from_dict(config["scenario"]), config, jobs, attacks, config["n_records"])
 
 
 def one_run(item: tuple[Scenario, str, int, dict[str, Any], int]) -> Arrays:

@@ -19,14 +19,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from _figure import Arrays, Config, run_figure, stack_runs
+from _figure import Arrays, Config, run_figure, run_seeds
 from _structured_data import reduced_run
 from matplotlib.figure import Figure
 
 from featsim.plotting import COLOURS, THEORY, draw_seeds, draw_theory, new_figure, step_axis
 from featsim.scenarios import Scenario, get_scenario
 from featsim.specs import spec_from_dict
-from featsim.sweeps import map_runs
 from featsim.training import Recording
 
 SCENARIO = "structured-data/S1"
@@ -43,13 +42,8 @@ def configuration(size: str) -> Config:
 
 def compute(config: Config, jobs: int) -> Arrays:
     """Train every seed both ways and follow the reduced recursion beside it."""
-    scenario, recording = spec_from_dict(config["scenario"]), spec_from_dict(config["recording"])
-    arrays: Arrays = {}
-    for training in TRAININGS:
-        items = [(scenario, training, seed, recording) for seed in config["seeds"]]
-        runs = stack_runs(map_runs(one_run, items, jobs=jobs, progress=True, label=f"{training} training"))
-        arrays |= {f"{training}_{name}": values for name, values in runs.items()}
-    return arrays
+    recording = spec_from_dict(config["recording"])
+    return run_seeds(one_run, spec_from_dict(config["scenario"]), config, jobs, recording)
 
 
 def one_run(item: tuple[Scenario, str, int, Recording]) -> Arrays:

@@ -90,7 +90,8 @@ def few_steps(module, config, jobs):
     """Compute with two seeds and few steps."""
     scenario = importlib.import_module("featsim.specs").spec_from_dict(config["scenario"])
     small = scenario.with_settings({"standard.schedule.n_steps": 40, "adversarial.schedule.n_steps": 60})
-    return module.compute({**config, "scenario": small.to_dict(), "seeds": [0, 1]}, jobs)
+    small_config = {"figure": "test", **config, "scenario": small.to_dict(), "seeds": [0, 1]}
+    return module.compute(small_config, jobs)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("plot_structured_data_s")])
