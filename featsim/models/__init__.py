@@ -1,6 +1,7 @@
 """Models: scores and input gradients of patch networks, linear scores, and users' own."""
 
 from featsim.models.activations import Activation
+from featsim.models.biased_network import BiasedReluNetwork, BiasedReluSpec
 from featsim.models.deep_network import DeepNetwork, DeepNtkSpec
 from featsim.models.kernel_machine import KernelMachine
 from featsim.models.linear import LinearModel
@@ -34,6 +35,8 @@ from featsim.models.two_layer import TwoLayerNetwork, TwoLayerSpec, smoothed_rel
 __all__ = [
     "TIE_TOLERANCE",
     "Activation",
+    "BiasedReluNetwork",
+    "BiasedReluSpec",
     "DeepNetwork",
     "DeepNtkSpec",
     "DeepTangentKernel",

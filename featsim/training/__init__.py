@@ -1,5 +1,6 @@
 """Gradient descent with recording, checkpoints and resume."""
 
+from featsim.training.adam import Adam
 from featsim.training.mixture import Mixture
 from featsim.training.progress import Progress
 from featsim.training.projected_descent import ProjectedDescent
@@ -9,6 +10,7 @@ from featsim.training.stepper import Chunk, Stepper
 from featsim.training.train import resume, train
 
 __all__ = [
+    "Adam",
     "Chunk",
     "Mixture",
     "Progress",

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from featsim.models import DeepNtkSpec, NtkSpec, PowerNetworkSpec, TwoLayerSpec
+from featsim.models import BiasedReluSpec, DeepNtkSpec, NtkSpec, PowerNetworkSpec, TwoLayerSpec
 from featsim.specs import Spec, spec_from_dict
 from featsim.traces import RunFolder, Trace, TraceError, check_writable, load_trace
+from featsim.training.capacity_stepper import CapacityStepper
 from featsim.training.cgro_stepper import CgroStepper
 from featsim.training.convergence_stepper import ConvergenceStepper
 from featsim.training.loop import run_paths, run_stepper
@@ -28,6 +29,7 @@ _STEPPERS: dict[type[Spec], StepperFactory] = {
     PowerNetworkSpec: CgroStepper,
     NtkSpec: ConvergenceStepper,
     DeepNtkSpec: ConvergenceStepper,
+    BiasedReluSpec: CapacityStepper,
 }
 
 
