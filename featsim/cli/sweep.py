@@ -50,8 +50,8 @@ def run_all(
 
 
 def was_stopped(status: str, message: str) -> bool:
-    """Say whether the user interrupted a run, and not, for instance, a full disk."""
-    return status == "interrupted" and message.startswith("interrupted")
+    """Say whether the user pressed Ctrl-C during a run, and it was not, for instance, a full disk."""
+    return status in ("interrupted", "completed") and message.startswith("interrupted")
 
 
 @contextmanager

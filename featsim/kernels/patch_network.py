@@ -625,12 +625,14 @@ def _record_weights(W, features, coef, rest):
 
 
 @inner
-def _all_finite(W):
-    finite = True
+def _squares_finite(W):
+    """Whether every entry is a number whose square is finite."""
+    wrong = 0
     for a in range(W.shape[0]):
         for c in range(W.shape[1]):
-            finite = finite and math.isfinite(W[a, c])
-    return finite
+            # Beyond this a square is infinite; nan compares false.
+            wrong += 0 if abs(W[a, c]) < 1e150 else 1
+    return wrong == 0
 
 
 @jit
@@ -679,7 +681,7 @@ def patch_trajectory(
             if minibatch == (sweep == 1):
                 loss = swept
         # Weights of -inf switch a neuron off and leave the loss finite.
-        if not (math.isfinite(loss) and _all_finite(W)):
+        if not (math.isfinite(loss) and _squares_finite(W)):
             return t
         if update:
             for a in range(K):

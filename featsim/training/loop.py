@@ -178,6 +178,8 @@ def run_stepper(
                 )
             elif run.step <= schedule.n_steps:
                 raise KeyboardInterrupt
+            elif pause.asked:  # too late to stop this run, but a caller may have more to do
+                message = "interrupted after the last step: the run is complete"
         except KeyboardInterrupt:
             status, message = "interrupted", f"interrupted before step {run.step} of {schedule.n_steps}"
         except OSError as error:
