@@ -14,6 +14,12 @@ from featsim.data.signal_noise import (
     sample_signal_noise,
     signal_noise_data,
 )
+from featsim.data.sparse_coding import (
+    SparseCodingData,
+    SparseCodingSpec,
+    sample_sparse_coding,
+    sparse_coding_data,
+)
 
 __all__ = [
     "NONROBUST",
@@ -26,6 +32,8 @@ __all__ = [
     "SeparatedSphereSpec",
     "SignalNoiseData",
     "SignalNoiseSpec",
+    "SparseCodingData",
+    "SparseCodingSpec",
     "SphereSliceSpec",
     "circle_points",
     "feature_basis",
@@ -36,5 +44,7 @@ __all__ = [
     "sample_like",
     "sample_patches",
     "sample_signal_noise",
+    "sample_sparse_coding",
     "signal_noise_data",
+    "sparse_coding_data",
 ]

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from featsim.decomposition.mixtures import (
+    NeuronParts,
+    keep_pure,
+    part_vectors,
+    remove_mixture,
+    split_neurons,
+)
 from featsim.decomposition.perturbations import PerturbationParts, perturbation_parts
+from featsim.decomposition.purification import LotterySets, Purification, lottery_sets, purification
 from featsim.decomposition.weights import (
     feature_coefficients,
     feature_logits,
@@ -12,11 +20,20 @@ from featsim.decomposition.weights import (
 )
 
 __all__ = [
+    "LotterySets",
+    "NeuronParts",
     "PerturbationParts",
+    "Purification",
     "feature_coefficients",
     "feature_logits",
+    "keep_pure",
+    "lottery_sets",
     "nonrobust_share",
     "own_coefficients",
+    "part_vectors",
     "perturbation_parts",
+    "purification",
+    "remove_mixture",
     "rest_norm",
+    "split_neurons",
 ]

@@ -15,10 +15,11 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {
 
 
 def _compile(function: Function, **options: Any) -> Function:
+    chosen = {**_OPTIONS, **options}
     try:
-        compiled: Function = numba.njit(cache=True, **_OPTIONS, **options)(function)
+        compiled: Function = numba.njit(cache=True, **chosen)(function)
     except RuntimeError:  # neither the package nor the user's cache folder is writable
-        compiled = numba.njit(**_OPTIONS, **options)(function)
+        compiled = numba.njit(**chosen)(function)
     return compiled
 
 
@@ -30,3 +31,8 @@ def jit(function: Function) -> Function:
 def inner(function: Function) -> Function:
     """Compile a part of a kernel that only kernels call: no Python entry, half the compile time."""
     return _compile(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+def precise(function: Function) -> Function:
+    """Compile a part whose sums must keep their order: special functions in two-part arithmetic."""
+    return _compile(function, fastmath={"contract"}, no_cpython_wrapper=True, no_cfunc_wrapper=True)

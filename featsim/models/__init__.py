@@ -28,6 +28,14 @@ from featsim.models.protocol import (
     target_cotangent,
     wilson_interval,
 )
+from featsim.models.symmetric_network import (
+    SymmetricNetwork,
+    SymmetricNetworkSpec,
+    gaussian_relu,
+    symmetric_activation,
+    symmetric_curvature,
+    symmetric_slope,
+)
 from featsim.models.tangent_kernel import DeepTangentKernel, GateKernel, Kernel, TangentKernel
 from featsim.models.ties import TIE_TOLERANCE, first_largest
 from featsim.models.two_layer import TwoLayerNetwork, TwoLayerSpec, smoothed_relu, smoothed_relu_slope
@@ -50,6 +58,8 @@ __all__ = [
     "NtkSpec",
     "PowerNetwork",
     "PowerNetworkSpec",
+    "SymmetricNetwork",
+    "SymmetricNetworkSpec",
     "TangentKernel",
     "TangentNetwork",
     "TwoLayerNetwork",
@@ -59,6 +69,7 @@ __all__ = [
     "cross_entropy",
     "empirical_kernel",
     "first_largest",
+    "gaussian_relu",
     "loss_cotangent",
     "margin_cotangent",
     "margins",
@@ -70,6 +81,9 @@ __all__ = [
     "smoothed_relu",
     "smoothed_relu_slope",
     "soft_margin",
+    "symmetric_activation",
+    "symmetric_curvature",
+    "symmetric_slope",
     "target_cotangent",
     "wilson_interval",
 ]

@@ -4,6 +4,7 @@ from featsim.training.adam import Adam
 from featsim.training.mixture import Mixture
 from featsim.training.progress import Progress
 from featsim.training.projected_descent import ProjectedDescent
+from featsim.training.ramp_schedule import RampSchedule
 from featsim.training.run_spec import RunSpec
 from featsim.training.schedule import Recording, Schedule
 from featsim.training.stepper import Chunk, Stepper
@@ -15,6 +16,7 @@ __all__ = [
     "Mixture",
     "Progress",
     "ProjectedDescent",
+    "RampSchedule",
     "Recording",
     "RunSpec",
     "Schedule",

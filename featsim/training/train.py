@@ -10,7 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from featsim.models import BiasedReluSpec, DeepNtkSpec, NtkSpec, PowerNetworkSpec, TwoLayerSpec
+from featsim.models import (
+    BiasedReluSpec,
+    DeepNtkSpec,
+    NtkSpec,
+    PowerNetworkSpec,
+    SymmetricNetworkSpec,
+    TwoLayerSpec,
+)
 from featsim.specs import Spec, spec_from_dict
 from featsim.traces import RunFolder, Trace, TraceError, check_writable, load_trace
 from featsim.training.capacity_stepper import CapacityStepper
@@ -18,6 +25,7 @@ from featsim.training.cgro_stepper import CgroStepper
 from featsim.training.convergence_stepper import ConvergenceStepper
 from featsim.training.loop import run_paths, run_stepper
 from featsim.training.patch_stepper import PatchStepper
+from featsim.training.purification_stepper import PurificationStepper
 from featsim.training.run_spec import RunSpec
 from featsim.training.schedule import Recording, Schedule
 from featsim.training.stepper import Stepper, StepperFactory
@@ -30,6 +38,7 @@ _STEPPERS: dict[type[Spec], StepperFactory] = {
     NtkSpec: ConvergenceStepper,
     DeepNtkSpec: ConvergenceStepper,
     BiasedReluSpec: CapacityStepper,
+    SymmetricNetworkSpec: PurificationStepper,
 }
 
 

@@ -1,0 +1,619 @@
+r"""Symmetric two-layer network with Gaussian-smoothed ReLU: scores, attacks, training.
+
+Shapes: `X` (n, d) inputs, `sign` (n,) labels +-1, `WT` (d, m) weights, neurons along the
+rows' direction; `bias` b >= 0 and `smoothing` s >= 0 are shared by all neurons.
+
+.. math::
+    f(x) = \sum_i \psi(\langle w_i, x \rangle), \qquad \psi(u) = h(u - b) - h(-u - b), \qquad
+    h(v) = v\,\Phi(v/s) + s\,\phi(v/s), \qquad
+    \frac{dL}{dw_i} = -\frac1n \sum_x y\,\sigma(-y f)\,\psi'(u_i)\,\tilde x
+        + \lambda\,w_i (1 + \|w_i\|).
+
+The normal density and tail come from one exponential each and one polynomial, written so that LLVM
+vectorises them: no table, no branch, no division by a runtime zero check. Samples are worked off in blocks
+whose arrays stay in cache. Inputs with few nonzero entries (noise-free codes in the dictionary's own basis)
+take sums of rows of `WT` instead of a matrix product; the caller chooses, by the data alone.
+
+These kernels call each other, so they share this file: Numba does not recompile
+a cached caller when a callee in another file changes.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.extending import intrinsic
+
+from featsim.kernels._jit import inner, jit, precise
+
+BLOCK_ROWS = 256
+NONE, L2, LINF = 0, 1, 2
+# Columns of what every step of training leaves behind, means over its samples.
+STEP_STATISTICS = ("clean_loss", "clean_accuracy", "attacked_loss", "attacked_accuracy")
+
+_MAGIC = 6755399441055744.0  # adding 3 * 2^51 rounds to the nearest integer and leaves it in the low bits
+_FAR = 37.6  # beyond, the density is below 1e-307
+
+
+if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+
+    def _power_of_two(shifted: float) -> float:
+        """2^k for shifted = k + 3 * 2^51."""
+        return math.ldexp(1.0, int(shifted - _MAGIC))
+
+else:
+
+    @intrinsic
+    def _power_of_two(typingctx: Any, shifted: Any) -> Any:
+        """2^k for shifted = k + 3 * 2^51: k sits in the low bits, and moves to the exponent."""
+
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            word = ir.IntType(64)
+            bits = builder.shl(builder.bitcast(arguments[0], word), ir.Constant(word, 52))
+            return builder.bitcast(builder.add(bits, ir.Constant(word, 1023 << 52)), ir.DoubleType())
+
+        return numba.float64(numba.float64), codegen
+
+
+@precise
+def _exponential(r):
+    """e^r for |r| <= ln(2)/2: Taylor to degree 13, error below 1e-17."""
+    a0 = 1.0 * r + 1.0
+    a1 = 0.16666666666666666 * r + 0.5
+    a2 = 0.008333333333333333 * r + 0.041666666666666664
+    a3 = 0.0001984126984126984 * r + 0.001388888888888889
+    a4 = 2.7557319223985893e-06 * r + 2.48015873015873e-05
+    a5 = 2.505210838544172e-08 * r + 2.755731922398589e-07
+    a6 = 1.6059043836821613e-10 * r + 2.08767569878681e-09
+    r2 = r * r
+    b0 = a1 * r2 + a0
+    b1 = a3 * r2 + a2
+    b2 = a5 * r2 + a4
+    r4 = r2 * r2
+    c0 = b1 * r4 + b0
+    c1 = a6 * r4 + b2
+    r8 = r4 * r4
+    return c1 * r8 + c0
+
+
+@precise
+def _mills_polynomial(t):
+    """(1 + 2z) (1 - Phi(x)) / phi(x), z = x/sqrt(2); fitted at Chebyshev nodes to 1.5e-16."""
+    a0 = -0.17576552483285196 * t + 1.550992075335547
+    a1 = 0.10311859952171683 * t + 0.00449365191608484
+    a2 = 0.11568631065059791 * t - 0.13636550384238041
+    a3 = 0.035546843196001585 * t - 0.0735612662130372
+    a4 = 0.002200351097734096 * t - 0.0122155260292387
+    a5 = -0.0003636558217738975 * t + 0.0003681160185337202
+    a6 = 2.8058686463139907e-05 * t + 6.47303805286677e-05
+    a7 = -1.2273674378589457e-06 * t - 1.4337431530903322e-05
+    a8 = -6.368955398831637e-08 * t + 2.1856015604327204e-06
+    a9 = 2.3535360976997812e-08 * t - 3.1328514506224637e-07
+    a10 = -2.4474595184670028e-09 * t + 4.0814163398796505e-08
+    t2 = t * t
+    b0 = a1 * t2 + a0
+    b1 = a3 * t2 + a2
+    b2 = a5 * t2 + a4
+    b3 = a7 * t2 + a6
+    b4 = a9 * t2 + a8
+    b5 = -3.4207882535124545e-09 * t2 + a10
+    t4 = t2 * t2
+    c0 = b1 * t4 + b0
+    c1 = b3 * t4 + b2
+    c2 = b5 * t4 + b4
+    t8 = t4 * t4
+    d0 = c1 * t8 + c0
+    t16 = t8 * t8
+    return c2 * t16 + d0
+
+
+@precise
+def _ramp_polynomial(t):
+    """(1 + 2z)^2 (1 - x (1 - Phi(x))/phi(x)), z = x/sqrt(2); fitted at Chebyshev nodes to 3e-17."""
+    a0 = -0.28891496883396167 * t + 2.3342903551819307
+    a1 = 0.6467986050602161 * t - 0.347577943520837
+    a2 = 0.29210856840834426 * t - 0.5696699339601281
+    a3 = -0.09497624127604147 * t - 0.03218620581497581
+    a4 = -0.05599207039282808 * t + 0.10091575662436966
+    a5 = 0.00036482628624473983 * t + 0.016556312273766617
+    a6 = 0.0007454082485393585 * t - 0.0025056712357486963
+    a7 = -0.00015639302144542877 * t + 0.00018000329378080026
+    a8 = 2.5884885074994697e-05 * t - 4.748034043404796e-07
+    a9 = -4.220896792357077e-06 * t - 2.7986203398154775e-06
+    a10 = 6.917291304045805e-07 * t + 7.138253515697622e-07
+    a11 = -9.85285686651626e-08 * t - 1.2931974130575024e-07
+    a12 = 8.332087772610304e-09 * t + 1.7390724994907802e-08
+    t2 = t * t
+    b0 = a1 * t2 + a0
+    b1 = a3 * t2 + a2
+    b2 = a5 * t2 + a4
+    b3 = a7 * t2 + a6
+    b4 = a9 * t2 + a8
+    b5 = a11 * t2 + a10
+    b6 = -1.3147491853753882e-09 * t2 + a12
+    t4 = t2 * t2
+    c0 = b1 * t4 + b0
+    c1 = b3 * t4 + b2
+    c2 = b5 * t4 + b4
+    t8 = t4 * t4
+    d0 = c1 * t8 + c0
+    d1 = b6 * t8 + c2
+    t16 = t8 * t8
+    return d1 * t16 + d0
+
+
+@precise
+def _density(a):
+    """phi(a) for a >= 0; the square is formed in two parts, so that far tails keep their digits."""
+    c = _FAR if a > _FAR else a
+    high = float(np.float32(c))
+    low = 0.5 * (c - high) * (c + high)
+    y = -0.5 * high * high
+    shifted = y * 1.4426950408889634 + _MAGIC
+    k = shifted - _MAGIC
+    r = (y - k * 0.6931471803691238) - k * 1.9082149292705877e-10
+    scale = 0.3989422804014327 - 0.3989422804014327 * low * (1.0 - 0.5 * low * (1.0 - low / 3.0))
+    value = _exponential(r) * scale * _power_of_two(shifted)
+    return 0.0 if a > _FAR else value
+
+
+@precise
+def _argument(a):
+    """Return (z - 3.75)/(z + 3.75) and 1/(1 + 2z), z = a/sqrt(2), a >= 0, with one division."""
+    z = 0.7071067811865476 * (1e8 if a > 1e8 else a)
+    u, v = 1.0 + 2.0 * z, z + 3.75
+    inverse = 1.0 / (u * v)
+    return (z - 3.75) * u * inverse, v * inverse
+
+
+@precise
+def _arguments(a, c):
+    """`_argument` of two numbers, still with one division."""
+    z1 = 0.7071067811865476 * (1e8 if a > 1e8 else a)
+    z2 = 0.7071067811865476 * (1e8 if c > 1e8 else c)
+    u1, v1, u2, v2 = 1.0 + 2.0 * z1, z1 + 3.75, 1.0 + 2.0 * z2, z2 + 3.75
+    d1, d2 = u1 * v1, u2 * v2
+    inverse = 1.0 / (d1 * d2)
+    i1, i2 = d2 * inverse, d1 * inverse
+    return (z1 - 3.75) * u1 * i1, v1 * i1, (z2 - 3.75) * u2 * i2, v2 * i2
+
+
+@inner
+def _respond(z, b, s, slope):
+    """Write psi'(z) of one row to `slope`; return the sum of psi(z)."""
+    total = 0.0
+    if s == 0.0:
+        for i in range(z.shape[0]):
+            a = abs(z[i])
+            p = a - b
+            slope[i] = (1.0 if p > 0.0 else (0.5 if p == 0.0 else 0.0)) + (0.5 if a + b == 0.0 else 0.0)
+            v = p if p > 0.0 else p * 0.0
+            total += v if z[i] > 0.0 else -v
+        return total
+    inverse = 1.0 / s
+    for i in range(z.shape[0]):
+        u = z[i]
+        a = abs(u)
+        p, q = (a - b) * inverse, (a + b) * inverse
+        e = abs(p)
+        t1, w1, t2, w2 = _arguments(e, q)
+        density1, density2 = _density(e), _density(q)
+        mills1, mills2 = w1 * _mills_polynomial(t1), w2 * _mills_polynomial(t2)
+        tail = density1 * mills1
+        slope[i] = (1.0 - tail if p > 0.0 else tail) + density2 * mills2
+        v = s * ((p if p > 0.0 else 0.0) + density1 * (1.0 - e * mills1) - density2 * (1.0 - q * mills2))
+        total += v if u > 0.0 else -v
+    return total
+
+
+@inner
+def _slopes(z, b, s, slope):
+    """Write psi'(z) of one row to `slope`."""
+    if s == 0.0:
+        for i in range(z.shape[0]):
+            a = abs(z[i])
+            p = a - b
+            slope[i] = (1.0 if p > 0.0 else (0.5 if p == 0.0 else 0.0)) + (0.5 if a + b == 0.0 else 0.0)
+        return
+    inverse = 1.0 / s
+    for i in range(z.shape[0]):
+        a = abs(z[i])
+        p, q = (a - b) * inverse, (a + b) * inverse
+        e = abs(p)
+        t1, w1, t2, w2 = _arguments(e, q)
+        tail = _density(e) * w1 * _mills_polynomial(t1)
+        slope[i] = (1.0 - tail if p > 0.0 else tail) + _density(q) * w2 * _mills_polynomial(t2)
+
+
+@precise
+def _ramp(x):
+    """Return h at s = 1, x Phi(x) + phi(x), accurate in both tails."""
+    a = abs(x)
+    t, w = _argument(a)
+    rest = _density(a) * w * w * _ramp_polynomial(t)
+    return x + rest if x > 0.0 else rest
+
+
+@precise
+def _cdf(x):
+    a = abs(x)
+    t, w = _argument(a)
+    tail = _density(a) * w * _mills_polynomial(t)
+    return 1.0 - tail if x > 0.0 else tail
+
+
+@jit
+def gaussian_relu(v, s, out):
+    """Write h(v) to `out`; both 1-D."""
+    for i in range(v.shape[0]):
+        if s == 0.0:
+            out[i] = v[i] if v[i] > 0.0 else v[i] * 0.0
+        else:
+            out[i] = s * _ramp(v[i] / s)
+
+
+@jit
+def gaussian_relu_slope(v, s, out):
+    """Write h'(v) to `out`; both 1-D."""
+    for i in range(v.shape[0]):
+        if s == 0.0:
+            out[i] = 1.0 if v[i] > 0.0 else (0.5 if v[i] == 0.0 else v[i] * 0.0)
+        else:
+            out[i] = _cdf(v[i] / s)
+
+
+@jit
+def gaussian_relu_curvature(v, s, out):
+    """Write h''(v), s > 0, to `out`; both 1-D."""
+    for i in range(v.shape[0]):
+        out[i] = _density(abs(v[i] / s)) / s
+
+
+@inner
+def _psi(u, b, s):
+    """psi(u), accurate near 0 and in the tails."""
+    a = abs(u)
+    sign = 1.0 if u > 0.0 else -1.0
+    if s == 0.0:
+        return sign * (a - b) if a > b else u * 0.0
+    t, beta = a / s, b / s
+    if t * (1.0 + beta) < 2e-3:  # the difference below would cancel: Taylor, next term of order t^6 relative
+        slope = 2.0 * _cdf(-beta)
+        cubic = 2.0 * _density(beta) * beta
+        fifth = -2.0 * _density(beta) * beta * (3.0 - beta * beta)
+        t2 = t * t
+        return sign * s * t * (slope + t2 * (cubic / 6.0 + t2 * fifth / 120.0))
+    return sign * s * (_ramp(t - beta) - _ramp(-t - beta))
+
+
+@jit
+def activation(u, b, s, out):
+    """Write psi(u) to `out`; both 1-D."""
+    for i in range(u.shape[0]):
+        out[i] = _psi(u[i], b, s)
+
+
+@jit
+def activation_slope(u, b, s, out):
+    """Write psi'(u) to `out`; both 1-D."""
+    _slopes(u, b, s, out)
+
+
+@jit
+def activation_curvature(u, b, s, out):
+    """Write psi''(u), s > 0, to `out`; both 1-D."""
+    for i in range(u.shape[0]):
+        a = abs(u[i])
+        p, q = (a - b) / s, (a + b) / s
+        value = (_density(abs(p)) - _density(q)) / s
+        beta = b / s
+        if a / s * (1.0 + beta) < 1e-3:  # the two densities would cancel
+            t = a / s
+            value = 2.0 * _density(beta) * beta * t * (1.0 - (3.0 - beta * beta) * t * t / 6.0) / s
+        out[i] = value if u[i] > 0.0 else -value
+
+
+@inner
+def _softplus(g):
+    """log(1 + e^g) without overflow."""
+    if g > 0.0:
+        return g + math.log1p(math.exp(-g))
+    return math.log1p(math.exp(g))
+
+
+@inner
+def _sigmoid(g):
+    if g >= 0.0:
+        return 1.0 / (1.0 + math.exp(-g))
+    e = math.exp(g)
+    return e / (1.0 + e)
+
+
+@inner
+def _rows_per_block(n):
+    """Blocks of equal length, none longer than BLOCK_ROWS."""
+    blocks = (n + BLOCK_ROWS - 1) // BLOCK_ROWS
+    return (n + blocks - 1) // blocks
+
+
+@inner
+def _project(X, WT, sparse, Z):
+    """Z = X WT; `sparse` sums the rows of WT that X picks."""
+    if not sparse:
+        np.dot(X, WT, Z)
+        return
+    m = WT.shape[1]
+    for r in range(X.shape[0]):
+        row = Z[r]
+        row[:] = 0.0
+        for j in range(X.shape[1]):
+            x = X[r, j]
+            if x != 0.0:
+                for i in range(m):
+                    row[i] += x * WT[j, i]
+
+
+@inner
+def _ascend(G, sign, X, delta, Y, norm, step, radius):
+    """One steepest step of -y f by `step`, projected; Y = X + delta. G is the gradient of f.
+
+    Rows are scaled by their largest entry first, so that tiny gradients keep their direction.
+    """
+    d = X.shape[1]
+    for r in range(X.shape[0]):
+        g = G[r]
+        largest = 0.0
+        for c in range(d):
+            a = abs(g[c])
+            largest = a if a > largest else largest
+        if norm == LINF:
+            for c in range(d):
+                move = -sign[r] * step
+                move = move if g[c] > 0.0 else (-move if g[c] < 0.0 else g[c])
+                new = delta[r, c] + move
+                delta[r, c] = radius if new > radius else (-radius if new < -radius else new)
+        elif largest > 0.0:
+            square = 0.0
+            for c in range(d):
+                square += (g[c] / largest) * (g[c] / largest)
+            length = -sign[r] * step / (largest * math.sqrt(square))
+            moved = 0.0
+            for c in range(d):
+                delta[r, c] += length * g[c]
+                moved += delta[r, c] * delta[r, c]
+            # One step from the centre lands on the sphere already, up to rounding.
+            if moved > radius * radius * (1.0 + 4e-16):
+                scale = radius / math.sqrt(moved)
+                for c in range(d):
+                    delta[r, c] *= scale
+        for c in range(d):
+            Y[r, c] = X[r, c] + delta[r, c]
+
+
+@inner
+def _losses(f, sign, n, column, residual, statistics):
+    """Add loss and accuracy to `statistics`; residual[r] = dL/df of a mean over n samples."""
+    for r in range(f.shape[0]):
+        margin = sign[r] * f[r]
+        statistics[column] += _softplus(-margin) / n
+        statistics[column + 1] += (1.0 if margin > 0.0 else 0.0) / n
+        residual[r] = -sign[r] * _sigmoid(-margin) / n
+
+
+@inner
+def _step_gradient(
+    X, sign, index, WT, sparse, b, s, norm, radius, n_inner, inner_step, dWT, statistics
+):  # fmt: skip
+    """Write the gradient of the mean attacked loss over the samples `index` (all if empty) to dWT."""
+    d, m = WT.shape
+    gather = index.shape[0] > 0
+    n = index.shape[0] if gather else X.shape[0]
+    R = _rows_per_block(n)
+    Z, A = np.empty((R, m)), np.empty((R, m))
+    attacked = norm != NONE
+    rows_attacked = R if attacked else 1
+    G, delta, Y = np.empty((rows_attacked, d)), np.empty((rows_attacked, d)), np.empty((rows_attacked, d))
+    f, residual, signs = np.empty(R), np.empty(R), np.empty(R)
+    gathered = np.empty((R, d))
+    dense_update = attacked or not sparse
+    small = np.empty((d, m)) if dense_update and n > R else np.empty((1, 1))
+    statistics[:] = 0.0
+    if not dense_update:
+        dWT[:] = 0.0
+    for start in range(0, n, R):
+        rows = min(R, n - start)
+        for r in range(rows):
+            i = index[start + r] if gather else start + r
+            signs[r] = sign[i]
+            for c in range(d):
+                gathered[r, c] = X[i, c]
+        Xb, yb = gathered[:rows], signs[:rows]
+        _project(Xb, WT, sparse, Z[:rows])
+        for r in range(rows):
+            f[r] = _respond(Z[r], b, s, A[r])
+        _losses(f[:rows], yb, n, 0, residual, statistics)
+        if attacked:
+            delta[:rows] = 0.0
+            for inner_number in range(n_inner):
+                np.dot(A[:rows], WT.T, G[:rows])
+                _ascend(G[:rows], yb, Xb, delta[:rows], Y[:rows], norm, inner_step, radius)
+                np.dot(Y[:rows], WT, Z[:rows])
+                for r in range(rows):
+                    if inner_number == n_inner - 1:
+                        f[r] = _respond(Z[r], b, s, A[r])
+                    else:
+                        _slopes(Z[r], b, s, A[r])
+            _losses(f[:rows], yb, n, 2, residual, statistics)
+        if not dense_update:
+            for r in range(rows):
+                for j in range(d):
+                    x = residual[r] * Xb[r, j]
+                    if x != 0.0:
+                        for i in range(m):
+                            dWT[j, i] += x * A[r, i]
+            continue
+        # Scaling the inputs touches d numbers per row, scaling the slopes would touch m.
+        for r in range(rows):
+            for c in range(d):
+                gathered[r, c] = residual[r] * (Y[r, c] if attacked else gathered[r, c])
+        if start == 0:
+            np.dot(Xb.T, A[:rows], dWT)
+        else:
+            np.dot(Xb.T, A[:rows], small)
+            dWT += small
+
+
+@inner
+def _squares(WT, out):
+    """out[i] = |w_i|^2."""
+    out[:] = 0.0
+    for j in range(WT.shape[0]):
+        for i in range(WT.shape[1]):
+            out[i] += WT[j, i] * WT[j, i]
+
+
+@inner
+def _neuron_parts(CT, squares, label_weights, winner, pure, dense, rest):
+    """Split every neuron; CT (D, m) holds <w_i, M_j>, squares |w_i|^2.
+
+    winner: feature of largest |c|; pure: its c; dense: coefficient of the label's mixture of the
+    other features; rest: norm of what remains, the part outside of the dictionary included.
+    """
+    D, m = CT.shape
+    best, total, mixed = np.zeros(m), np.zeros(m), np.zeros(m)
+    winner[:] = 0
+    weight = 0.0
+    for j in range(D):
+        w = label_weights[j]
+        weight += w * w
+        for i in range(m):
+            c = CT[j, i]
+            a = abs(c)
+            larger = a > best[i]
+            best[i] = a if larger else best[i]
+            winner[i] = j if larger else winner[i]
+            mixed[i] += w * c
+            total[i] += c * c
+    for i in range(m):
+        j = winner[i]
+        w = label_weights[j]
+        pure[i] = CT[j, i]
+        dense[i] = (mixed[i] - w * pure[i]) / (weight - w * w) if D > 1 else 0.0
+        outside = squares[i] - total[i]
+        # The dictionary may span everything: what is left then is rounding.
+        rest[i] = outside if outside > 1e-12 * squares[i] else 0.0
+    for j in range(D):
+        w = label_weights[j]
+        for i in range(m):
+            r = CT[j, i] - dense[i] * w
+            rest[i] += 0.0 if winner[i] == j else r * r
+    for i in range(m):
+        rest[i] = math.sqrt(rest[i])
+
+
+@jit
+def neuron_parts(CT, squares, label_weights, winner, pure, dense, rest):
+    """Split every neuron into its parts; see `_neuron_parts`."""
+    _neuron_parts(CT, squares, label_weights, winner, pure, dense, rest)
+
+
+@jit
+def symmetric_scores(X, WT, b, s, f):
+    """f[r] = sum_i psi(<w_i, x_r>)."""
+    R = _rows_per_block(X.shape[0])
+    Z, A = np.empty((R, WT.shape[1])), np.empty(WT.shape[1])
+    for start in range(0, X.shape[0], R):
+        rows = min(R, X.shape[0] - start)
+        np.dot(X[start : start + rows], WT, Z[:rows])
+        for r in range(rows):
+            f[start + r] = _respond(Z[r], b, s, A)
+
+
+@jit
+def symmetric_input_gradient(X, WT, b, s, G):
+    """G[r] = sum_i psi'(<w_i, x_r>) w_i."""
+    R = _rows_per_block(X.shape[0])
+    Z, A = np.empty((R, WT.shape[1])), np.empty((R, WT.shape[1]))
+    for start in range(0, X.shape[0], R):
+        rows = min(R, X.shape[0] - start)
+        np.dot(X[start : start + rows], WT, Z[:rows])
+        for r in range(rows):
+            _slopes(Z[r], b, s, A[r])
+        np.dot(A[:rows], WT.T, G[start : start + rows])
+
+
+@jit
+def symmetric_weight_gradient(
+    X, sign, index, WT, b, s, norm, radius, n_inner, inner_step, dWT, statistics
+):  # fmt: skip
+    """Gradient of the mean loss at attacked points over the rows `index` (all if empty), STEP_STATISTICS."""
+    _step_gradient(X, sign, index, WT, False, b, s, norm, radius, n_inner, inner_step, dWT, statistics)
+
+
+@jit
+def symmetric_trajectory(
+    X, sign, batches, sparse, WT, base, left, right, bias, smoothing, step_size, decay,
+    norm, radius, n_inner, inner_step, dictionary, label_weights,
+    record_at, keep_at, update, winner, pure, dense, rest, statistics, kept,
+):  # fmt: skip
+    """Gradient descent on WT (d, m) in place, states recorded before each step.
+
+    bias, smoothing (T,): b and s of each step; batches (T, B) rows of X, or (T, 0) for all of them.
+    `base` (d, m) with right (d, r) and left (m, r): WT = base + right left^T, and only the factors
+    move; r = 0 trains WT itself. `dictionary` (d, D), or (0, 0) for the identity.
+    winner, pure, dense, rest (T', m) and kept (T'', m, d) are filled in order; statistics (T, 4)
+    of every step. Returns the number of steps done, smaller than T where a loss or a weight was not finite.
+    """
+    d, m = WT.shape
+    dWT = np.empty((d, m))
+    squares = np.empty(m)
+    low_rank = left.shape[1] > 0
+    rotated = dictionary.shape[0] > 0
+    t_record, t_keep = 0, 0
+    for t in range(bias.shape[0]):
+        _squares(WT, squares)
+        if record_at[t]:
+            CT = np.dot(dictionary.T, WT) if rotated else WT
+            _neuron_parts(
+                CT, squares, label_weights, winner[t_record], pure[t_record], dense[t_record], rest[t_record]
+            )
+            t_record += 1
+        if keep_at[t]:
+            for j in range(d):
+                for i in range(m):
+                    kept[t_keep, i, j] = WT[j, i]
+            t_keep += 1
+        _step_gradient(
+            X, sign, batches[t], WT, sparse, bias[t], smoothing[t], norm, radius, n_inner, inner_step,
+            dWT, statistics[t],
+        )  # fmt: skip
+        total = statistics[t, 0] + statistics[t, 2]
+        for i in range(m):
+            total += squares[i]
+        if not math.isfinite(total):
+            return t
+        if not update:
+            continue
+        if decay > 0.0:
+            for i in range(m):
+                squares[i] = decay * (1.0 + math.sqrt(squares[i]))
+            for j in range(d):
+                for i in range(m):
+                    dWT[j, i] += squares[i] * WT[j, i]
+        if low_rank:
+            by_left, by_right = np.dot(dWT.T, right), np.dot(dWT, left)
+            left -= step_size * by_left
+            right -= step_size * by_right
+            np.dot(right, left.T, dWT)
+            for j in range(d):
+                for i in range(m):
+                    WT[j, i] = base[j, i] + dWT[j, i]
+        else:
+            for j in range(d):
+                for i in range(m):
+                    WT[j, i] -= step_size * dWT[j, i]
+    return bias.shape[0]

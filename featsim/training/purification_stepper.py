@@ -1,0 +1,333 @@
+"""Training of the symmetric network on sparse-coding data, as a stepper of the training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from featsim.data import SparseCodingData, SparseCodingSpec
+from featsim.data.sparse_coding import draw_samples
+from featsim.decomposition import NeuronParts
+from featsim.kernels import symmetric as kernel
+from featsim.models import SymmetricNetworkSpec
+from featsim.traces import STANDARD_AXES
+from featsim.training.ball import plan_ball
+from featsim.training.ramp_schedule import RampSchedule
+from featsim.training.run_spec import RunSpec
+from featsim.training.stepper import Arrays, Chunk
+from featsim.validation import FloatArray, IntArray, check_array
+
+_PER_NEURON = ("pure_weight", "dense_weight", "rest_norm", "winner")
+_NETWORK = ("pure_share", "dense_share", "rest_share", "dense_to_pure", "coverage", "sign_agreement")
+_RAMP = ("bias", "smoothing")
+_CLEAN, _ATTACKED = kernel.STEP_STATISTICS[:2], kernel.STEP_STATISTICS[2:]
+_DATA = ("X", "y", "dictionary", "label_weights")
+_FRESH_NUMBERS = 1 << 20  # of inputs drawn ahead
+_SPARSE = 8  # rows of the weights are summed where fewer than one entry in this many is nonzero
+
+
+class PurificationStepper:
+    """Update rule of :class:`featsim.models.SymmetricNetworkSpec`.
+
+    Parameters
+    ----------
+    spec : RunSpec
+        Configuration; its model is a SymmetricNetworkSpec, its schedule a Schedule or RampSchedule.
+    data : SparseCodingData
+        Training data. With fresh samples in every step it only fixes dictionary and rule.
+    weights : array_like, shape (1, m, d)
+        Initial weights, finite.
+    batches : array_like of int, shape (n_steps, B)
+        Sample indices of every step; B = 0 for full batch.
+    factor : array_like, shape (d, r)
+        Initial V of low-rank updates; r = 0 for none.
+    fresh_key : int
+        Seed of the fresh samples; step t draws from ``default_rng([fresh_key, t])``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the parts do not fit together, or a quantity asked for cannot be recorded.
+    """
+
+    def __init__(
+        self, spec: RunSpec, data: SparseCodingData, weights: Any, batches: Any, factor: Any, fresh_key: int
+    ) -> None:
+        if not isinstance(spec.model, SymmetricNetworkSpec):
+            raise TypeError(f"model must be a SymmetricNetworkSpec, got {type(spec.model).__name__}")
+        self.spec, self.model, self.data, self.fresh_key = spec, spec.model, data, fresh_key
+        self.schedule = as_ramp(spec.schedule)
+        if self.schedule.fresh and not isinstance(data.spec, SparseCodingSpec):
+            raise ValueError("fresh samples need data from a SparseCodingSpec, got arrays; use fresh=False")
+        self._weights = check_array("initial_weights", weights, (1, self.model.width, data.dim))
+        self._batches = check_batches(batches, self.schedule.n_steps, data.n_samples)
+        self._factor = np.ascontiguousarray(factor, dtype=np.float64)
+        self._ball = plan_ball(spec.attack)
+        # Without a rotation the codes themselves are the inputs, and mostly 0.
+        self._sparse = bool(np.count_nonzero(data.X) * _SPARSE < data.X.size)
+        self._dictionary = locked(np.empty((0, 0)) if data.identity_dictionary else data.dictionary)
+        self.quantities = self._choose(spec.recording.quantities)
+        axes = {name: ("step", "class", "neuron") for name in _PER_NEURON}
+        self.axes: Mapping[str, tuple[str, ...]] = {
+            "steps": ("step",),
+            **{name: axes.get(name, ("step",)) for name in self.quantities},
+            **{name: STANDARD_AXES[name] for name in ("weight_steps", "weights", "final_weights")},
+        }
+        self.meta: dict[str, Any] = {"theory": "purification"}
+
+    @classmethod
+    def start(
+        cls,
+        spec: RunSpec,
+        data: Any,
+        rng: np.random.Generator | None,
+        initial_weights: Any,
+        batches: Any,
+    ) -> PurificationStepper:
+        """Make a stepper; draws weights, minibatches or the key of fresh ones, then the low-rank factor."""
+        if not isinstance(data, SparseCodingData):
+            raise TypeError(
+                f"data must be SparseCodingData, got {type(data).__name__}; use sparse_coding_data"
+            )
+        if not isinstance(spec.model, SymmetricNetworkSpec):
+            raise TypeError(f"model must be a SymmetricNetworkSpec, got {type(spec.model).__name__}")
+        schedule = as_ramp(spec.schedule)
+        if initial_weights is None:
+            initial_weights = spec.model.initial_weights(
+                data.dim, _needed(rng, "initial_weights are not given")
+            )
+        fresh_key = 0
+        if schedule.fresh:
+            if batches is not None:
+                raise ValueError(
+                    "batches must be None when every step draws fresh samples; or use fresh=False"
+                )
+            fresh_key = int(_needed(rng, "every step draws fresh samples").integers(2**63))
+            batches = np.empty((schedule.n_steps, 0), dtype=np.int64)
+        elif batches is None:
+            drawn = _needed(rng, "the schedule draws minibatches") if schedule.batch_size else None
+            batches = schedule.draw_batches(data.n_samples, drawn or np.random.default_rng(0))
+        factor = np.empty((data.dim, 0))
+        if schedule.rank is not None:
+            normal = _needed(rng, "low-rank factors are drawn").standard_normal((data.dim, schedule.rank))
+            factor = normal / np.sqrt(data.dim)
+        return cls(spec, data, initial_weights, batches, factor, fresh_key)
+
+    @property
+    def inputs(self) -> Arrays:
+        """All that the run starts from, for :meth:`from_inputs`."""
+        arrays = {name: np.asarray(getattr(self.data, name)) for name in _DATA}
+        own = {"weights": self._weights, "batches": self._batches, "factor": self._factor}
+        return {**arrays, **own, "fresh_key": np.asarray(self.fresh_key, dtype=np.uint64)}
+
+    @classmethod
+    def from_inputs(cls, spec: RunSpec, inputs: Arrays) -> PurificationStepper:
+        """Rebuild a stepper from what :attr:`inputs` gave."""
+        data = rebuild_data(spec, inputs)
+        return cls(
+            spec, data, inputs["weights"], inputs["batches"], inputs["factor"], int(inputs["fresh_key"])
+        )
+
+    def available(self) -> tuple[str, ...]:
+        """Return the quantities that can be recorded."""
+        return (*_NETWORK, *_CLEAN, *(_ATTACKED if self._ball.norm else ()), *_RAMP, *_PER_NEURON)
+
+    def _choose(self, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
+        return choose_quantities(wanted, self.available())
+
+    def initial_state(self) -> Arrays:
+        """Return the initial weights, with the factors of low-rank updates."""
+        left = np.zeros((self.model.width, self._factor.shape[1]))
+        return {"weights": self._weights, "left": left, "right": self._factor}
+
+    def final_arrays(self, state: Arrays) -> Arrays:
+        """Return the weights at the end."""
+        return {"final_weights": state["weights"]}
+
+    def advance(self, state: Arrays, first: int, last: int, record: IntArray, keep: IntArray) -> Chunk:
+        """Do the updates first..last-1; see :class:`featsim.training.stepper.Stepper`."""
+        WT = np.array(state["weights"][0].T, order="C")
+        left, right = np.array(state["left"]), np.array(state["right"])
+        found: list[Arrays] = []
+        step = first
+        while step < last:
+            end = min(last, step + self._stretch())
+            done, records = self._call(WT, left, right, step, end, record, keep, update=True)
+            found.append(records)
+            step += done
+            if step < end:
+                break
+        return self._chunk(step - first, WT, left, right, found)
+
+    def observe(self, state: Arrays, step: int, record: bool, keep: bool) -> Chunk:
+        """Record the state before `step` without an update, on the last step's samples."""
+        WT = np.array(state["weights"][0].T, order="C")
+        left, right = np.array(state["left"]), np.array(state["right"])
+        here = np.array([step], dtype=np.int64)
+        done, records = self._call(
+            WT, left, right, step, step + 1, here[: int(record)], here[: int(keep)], update=False
+        )
+        return self._chunk(done, WT, left, right, [records])
+
+    def _stretch(self) -> int:
+        if not self.schedule.fresh:
+            return self.schedule.n_steps
+        return max(1, _FRESH_NUMBERS // ((self.schedule.batch_size or 1) * self.data.dim))
+
+    def _samples(self, first: int, last: int) -> tuple[FloatArray, FloatArray, IntArray]:
+        """Return inputs, signs and the batches of these steps; the last step stands for the time after it."""
+        steps = np.minimum(np.arange(first, last), self.schedule.n_steps - 1)
+        if not self.schedule.fresh:
+            return self.data.inputs, self.data.signs, self._batches[steps]
+        data, size = self.data, self.schedule.batch_size or 1
+        drawn = [
+            draw_samples(
+                data.spec,  # type: ignore[arg-type]
+                data.dictionary,
+                data.label_weights,
+                size,
+                np.random.default_rng([self.fresh_key, t]),
+            )
+            for t in steps.tolist()
+        ]
+        X, y = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
+        return X, np.where(y == 1, 1.0, -1.0), np.arange(len(X)).reshape(len(steps), size)
+
+    def _call(
+        self,
+        WT: FloatArray,
+        left: FloatArray,
+        right: FloatArray,
+        first: int,
+        last: int,
+        record: IntArray,
+        keep: IntArray,
+        *,
+        update: bool,
+    ) -> tuple[int, Arrays]:
+        """Train in place; return steps done and what was recorded on the way."""
+        schedule, model, ball = self.schedule, self.model, self._ball
+        X, sign, batches = self._samples(first, last)
+        bias = schedule.ramp(schedule.bias_start, model.bias, first, last)
+        smoothing = schedule.ramp(schedule.smoothing_start, model.smoothing, first, last)
+        record = record[(record >= first) & (record < last)]
+        keep = keep[(keep >= first) & (keep < last)]
+        d, m = WT.shape
+        winner, parts = np.empty((len(record), m), np.int64), [np.empty((len(record), m)) for _ in range(3)]
+        statistics = np.zeros((last - first, len(kernel.STEP_STATISTICS)))
+        kept = np.empty((len(keep), m, d))
+        low_rank = left.shape[1] > 0
+        base = np.ascontiguousarray(self._weights[0].T) if low_rank else np.empty((0, 0))
+        done = kernel.symmetric_trajectory(
+            locked(X), locked(sign), locked(batches, np.int64), self._sparse, WT, base, left, right,
+            bias, smoothing, schedule.step_size, schedule.weight_decay,
+            ball.norm, ball.radius, ball.n_steps, ball.step_size,
+            self._dictionary, locked(self.data.label_weights),
+            flags(record, first, last), flags(keep, first, last), update,
+            winner, parts[0], parts[1], parts[2], statistics, kept,
+        )  # fmt: skip
+        # A run that diverged at step t has recorded t, and nothing later.
+        record, keep = record[record <= first + done], keep[keep <= first + done]
+        n = len(record)
+        with np.errstate(all="ignore"):  # a run that diverges is told so once, with advice
+            records = self._records(winner[:n], [part[:n] for part in parts])
+        at = record - first
+        records |= {name: statistics[at, c] for c, name in enumerate(kernel.STEP_STATISTICS)}
+        records |= {"bias": bias[at], "smoothing": smoothing[at]}
+        records = {name: records[name] for name in self.quantities}
+        return done, {**records, "steps": record, "weight_steps": keep, "weights": kept[: len(keep), None]}
+
+    def _records(self, winner: IntArray, parts: list[FloatArray]) -> Arrays:
+        split = NeuronParts(
+            winner=winner,
+            pure_weight=parts[0],
+            dense_weight=parts[1],
+            rest_norm=parts[2],
+            label_weights=self.data.label_weights,
+        )
+        per_neuron = {name: getattr(split, name)[:, None] for name in _PER_NEURON}
+        if not any(name in self.quantities for name in _NETWORK):
+            return per_neuron
+        return {**split.statistics(), **per_neuron}
+
+    def _chunk(
+        self, n_done: int, WT: FloatArray, left: FloatArray, right: FloatArray, found: list[Arrays]
+    ) -> Chunk:
+        records = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+        state = {"weights": np.ascontiguousarray(WT.T)[None], "left": left, "right": right}
+        return Chunk(n_done=n_done, records=records, state=state)
+
+
+def as_ramp(schedule: Any) -> RampSchedule:
+    """Return any schedule as a ramp schedule."""
+    if isinstance(schedule, RampSchedule):
+        return schedule
+    return RampSchedule(
+        n_steps=schedule.n_steps, step_size=schedule.step_size, batch_size=schedule.batch_size
+    )
+
+
+def locked(array: Any, dtype: Any = np.float64) -> Any:
+    """Return a contiguous read-only view: kernels are compiled for one kind of array only."""
+    view = np.ascontiguousarray(array, dtype=dtype).view()
+    view.setflags(write=False)
+    return view
+
+
+def flags(steps: IntArray, first: int, last: int) -> np.ndarray[Any, Any]:
+    """Return, for steps first..last-1, which of them are in `steps`."""
+    chosen = np.zeros(last - first, dtype=np.bool_)
+    chosen[np.asarray(steps, dtype=np.int64) - first] = True
+    return chosen
+
+
+def choose_quantities(wanted: tuple[str, ...] | None, available: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what is to be recorded, all if None; refuse names that are not available."""
+    if wanted is None:
+        return available
+    for name in wanted:
+        if name not in available:
+            raise ValueError(
+                f"quantities must be among {', '.join(available)} for this data and attack, got {name!r}"
+            )
+    return wanted
+
+
+def check_batches(batches: Any, n_steps: int, n_samples: int) -> IntArray:
+    """Return minibatches as int64 of shape (n_steps, B); refuse other shapes and indices."""
+    array = np.asarray(batches)
+    if array.ndim != 2 or len(array) != n_steps or array.dtype.kind not in "iu":
+        raise ValueError(
+            f"batches must hold integers of shape (n_steps, B) = ({n_steps}, B), "
+            f"got dtype {array.dtype} and shape {array.shape}"
+        )
+    if array.size and (array.min() < 0 or array.max() >= n_samples):
+        raise ValueError(
+            f"batches must hold sample indices in 0..{n_samples - 1}, got {array.min()}..{array.max()}"
+        )
+    return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def rebuild_data(spec: RunSpec, inputs: Arrays) -> SparseCodingData:
+    """Return the training data from what a stepper of this theory keeps of them."""
+    X = inputs["X"]
+    return SparseCodingData(
+        X=X,
+        y=inputs["y"],
+        n_classes=2,
+        robust_features=None,
+        nonrobust_features=None,
+        roles=np.full(X.shape[:2], -1, dtype=np.int8),
+        counts=np.ones(X.shape[:2]),
+        spec=spec.data,
+        dictionary=inputs["dictionary"],
+        label_weights=inputs["label_weights"],
+    )
+
+
+def _needed(rng: np.random.Generator | None, why: str) -> np.random.Generator:
+    if rng is None:
+        raise ValueError(f"rng must be given when {why}; use np.random.default_rng(0)")
+    return rng
