@@ -5,6 +5,8 @@ from __future__ import annotations
 from featsim.data.arrays import patch_data
 from featsim.data.dataset import NONROBUST, ROBUST, UNKNOWN, PatchData
 from featsim.data.features import feature_basis, hadamard_columns
+from featsim.data.hard_cube import HardCubeSpec
+from featsim.data.margin_mixture import MarginMixtureSpec
 from featsim.data.patches import PatchDataSpec, sample_like, sample_patches
 from featsim.data.point_specs import CircleSpec, SeparatedSphereSpec, SphereSliceSpec
 from featsim.data.points import PointData, circle_points, on_slice, point_data
@@ -26,6 +28,8 @@ __all__ = [
     "ROBUST",
     "UNKNOWN",
     "CircleSpec",
+    "HardCubeSpec",
+    "MarginMixtureSpec",
     "PatchData",
     "PatchDataSpec",
     "PointData",

@@ -6,6 +6,13 @@ from featsim.models.deep_network import DeepNetwork, DeepNtkSpec
 from featsim.models.kernel_machine import KernelMachine
 from featsim.models.linear import LinearModel
 from featsim.models.losses import Loss
+from featsim.models.memoriser import (
+    Memoriser,
+    MemoriserSpec,
+    memoriser_parameters,
+    sawtooth_square,
+    separation,
+)
 from featsim.models.ntk_network import NtkNetwork, NtkSpec, TangentNetwork, empirical_kernel
 from featsim.models.power_network import (
     PowerNetwork,
@@ -28,6 +35,8 @@ from featsim.models.protocol import (
     target_cotangent,
     wilson_interval,
 )
+from featsim.models.relu_network import ReluNetwork
+from featsim.models.separable_rule import MemorisingRuleSpec, memorising_rule
 from featsim.models.symmetric_network import (
     SymmetricNetwork,
     SymmetricNetworkSpec,
@@ -53,11 +62,15 @@ __all__ = [
     "KernelMachine",
     "LinearModel",
     "Loss",
+    "Memoriser",
+    "MemoriserSpec",
+    "MemorisingRuleSpec",
     "Model",
     "NtkNetwork",
     "NtkSpec",
     "PowerNetwork",
     "PowerNetworkSpec",
+    "ReluNetwork",
     "SymmetricNetwork",
     "SymmetricNetworkSpec",
     "TangentKernel",
@@ -73,10 +86,14 @@ __all__ = [
     "loss_cotangent",
     "margin_cotangent",
     "margins",
+    "memoriser_parameters",
+    "memorising_rule",
     "model_input_gradient",
     "model_scores",
     "power_activation",
     "power_activation_slope",
+    "sawtooth_square",
+    "separation",
     "signs",
     "smoothed_relu",
     "smoothed_relu_slope",

@@ -3,7 +3,8 @@
 A is the headline, with its controls as trainings: lambda = 0 (``standard``), lambda = 1 (``pure``) and
 the exact attack (``worst``). B has the paper's exponents [source] with polylog d = log d [choice]; C the
 two-branch network of the paper's last version; D another power; E another size; G an attack on the whole
-input. All other numbers are the simulator's [choice]: they were measured to show the effect at d = 100 to 400.
+input. In ``cube`` and ``separable`` networks are written down, not trained. All other numbers are the
+simulator's [choice]: measured to show the effect at these sizes.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import math
 from typing import Any
 
 from featsim.attacks import SignalAttack, pgd
-from featsim.data import SignalNoiseSpec
-from featsim.models import PowerNetworkSpec
+from featsim.data import HardCubeSpec, MarginMixtureSpec, SignalNoiseSpec
+from featsim.models import MemoriserSpec, MemorisingRuleSpec, PowerNetworkSpec
 from featsim.scenarios.scenario import Scenario, Training
 from featsim.specs import Spec
 from featsim.threats import Threat
@@ -80,7 +81,7 @@ A = _line_scenario(
 _B_ALPHA = 100.0**0.249
 B = _line_scenario(
     "B",
-    "The paper's exponents at d = 100: alpha = d^0.249, noise norm d^-0.009, alpha - delta = alpha/(sqrt d log d)",
+    "The paper's exponents at d = 100: alpha = d^0.249, noise norm d^-0.009, rho = 1 - 1/(sqrt d log d)",
     ratio=1.0 - 1.0 / (10.0 * math.log(100.0)),
     data={"signal_strength": _B_ALPHA, "noise_norm": 100.0**-0.009},
     n_steps=12000,
@@ -118,4 +119,21 @@ G = Scenario(
     ),
 )
 
-SCENARIOS = (A, B, C, D, E, G)
+CUBE = Scenario(
+    name="cgro/cube",
+    title="Vertices of a cube whose label is tagged within reach of the attack: a network written down",
+    data=HardCubeSpec(bits=6, tag=0.05),
+    n_samples=64,
+    model=MemoriserSpec(radius=0.3, norm="linf", outer_radius=0.4, clean_scale=20.0),
+    trainings={},
+)
+SEPARABLE = Scenario(
+    name="cgro/separable",
+    title="Linearly separable points of large and small margin: a rule written down",
+    data=MarginMixtureSpec(dim=100, large_margin=2.0, small_margin=0.2, small_share=0.5),
+    n_samples=60,
+    model=MemorisingRuleSpec(bias=0.4),
+    trainings={},
+)
+
+SCENARIOS = (A, B, C, D, E, G, CUBE, SEPARABLE)
