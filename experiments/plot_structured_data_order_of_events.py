@@ -25,7 +25,7 @@ from featsim.theory import saturation_level
 from featsim.training import Recording
 
 SCENARIO = "structured-data/S1"
-SEEDS = {"quick": 4, "default": 10, "full": 50}
+SEEDS = {"quick": 8, "default": 10, "full": 50}
 FITTED = 0.1
 PLATEAU_TOLERANCE = 0.2
 QUANTITIES = ("robust_coef", "nonrobust_coef", "clean_loss")

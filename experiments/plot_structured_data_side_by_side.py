@@ -29,7 +29,7 @@ from featsim.specs import spec_from_dict
 from featsim.training import Recording
 
 SCENARIO = "structured-data/S1"
-SEEDS = {"quick": 3, "default": 10, "full": 50}
+SEEDS = {"quick": 5, "default": 10, "full": 50}
 TRAININGS = ("standard", "adversarial")
 QUANTITIES = ("robust_coef", "nonrobust_coef", "nonrobust_share")
 
