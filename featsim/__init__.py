@@ -40,6 +40,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "AttackResult",
         "FeatureAttack",
         "GradientAttack",
+        "SeparableAttack",
         "fgm",
         "margin_step",
         "pgd",

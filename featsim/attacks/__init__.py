@@ -3,8 +3,10 @@
 from featsim.attacks.arc import arc_net
 from featsim.attacks.arc_spec import ArcAttack
 from featsim.attacks.closed_form import exact_linear, feature_swap, nonrobust_strengths
+from featsim.attacks.direction_spec import DirectionAttack
 from featsim.attacks.result import AttackResult
 from featsim.attacks.run import run_attack
+from featsim.attacks.separable_spec import SeparableAttack
 from featsim.attacks.signal_line import line_margins, line_perturbation, signal_positions, worst_shift
 from featsim.attacks.signal_spec import SignalAttack
 from featsim.attacks.specs import (
@@ -22,9 +24,11 @@ __all__ = [
     "ArcAttack",
     "Attack",
     "AttackResult",
+    "DirectionAttack",
     "ExactAttack",
     "FeatureAttack",
     "GradientAttack",
+    "SeparableAttack",
     "SignalAttack",
     "arc_net",
     "exact_linear",

@@ -9,8 +9,12 @@ import numpy as np
 from featsim.attacks.arc import arc_attack
 from featsim.attacks.arc_spec import ArcAttack
 from featsim.attacks.closed_form import exact_linear, feature_attack
+from featsim.attacks.direction import direction_attack
+from featsim.attacks.direction_spec import DirectionAttack
 from featsim.attacks.gradient import gradient_attack
 from featsim.attacks.result import AttackResult
+from featsim.attacks.separable import separable_attack
+from featsim.attacks.separable_spec import SeparableAttack
 from featsim.attacks.signal_line import signal_attack
 from featsim.attacks.signal_spec import SignalAttack
 from featsim.attacks.specs import Attack, ExactAttack, FeatureAttack, GradientAttack
@@ -31,7 +35,7 @@ def run_attack(
 
     Parameters
     ----------
-    attack : GradientAttack, FeatureAttack, SignalAttack, ArcAttack or ExactAttack
+    attack : GradientAttack, SeparableAttack, FeatureAttack, SignalAttack, ArcAttack or ExactAttack
         What to run.
     model : Model
         Any object with ``scores(X)`` of shape (n, c) and
@@ -54,6 +58,10 @@ def run_attack(
     """
     if isinstance(attack, GradientAttack):
         return gradient_attack(attack, model, as_samples(data), rng)
+    if isinstance(attack, SeparableAttack):
+        return separable_attack(attack, model, as_samples(data), rng)
+    if isinstance(attack, DirectionAttack):
+        return direction_attack(attack, model, as_samples(data), rng)
     if isinstance(attack, FeatureAttack):
         return feature_attack(attack, model, as_samples(data))
     if isinstance(attack, SignalAttack):
@@ -65,6 +73,6 @@ def run_attack(
             raise TypeError(f"an exact attack must have a LinearModel, got {type(model).__name__}; use pgd")
         return exact_linear(model, data, attack.threat)
     raise TypeError(
-        "attack must be a GradientAttack, FeatureAttack, SignalAttack, ArcAttack or ExactAttack, "
-        f"got {type(attack).__name__}"
+        "attack must be a GradientAttack, SeparableAttack, FeatureAttack, SignalAttack, ArcAttack or "
+        f"ExactAttack, got {type(attack).__name__}"
     )
