@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -193,11 +193,22 @@ class NtkNetwork(_Halves):
         plus, minus = (self.activation.value(X @ part.T) for part in self._split(self.weights))
         return np.asarray((plus - minus).sum(axis=1, keepdims=True) / np.sqrt(self.width))
 
+    def pullback(self, X: FloatArray) -> tuple[FloatArray, Callable[[FloatArray], FloatArray]]:
+        """Return f(X), and the input gradient as a function of the cotangent, with shared preactivations."""
+        X, halves = check_points(X, self.dim), self._split(self.weights)
+        z = [X @ part.T for part in halves]
+        plus, minus = (self.activation.value(here) for here in z)
+        root = np.sqrt(self.width)
+
+        def pull(cotangent: FloatArray) -> FloatArray:
+            up, down = (self.activation.slope(here) @ part for here, part in zip(z, halves, strict=True))
+            return np.asarray(cotangent * (up - down) / root)
+
+        return np.asarray((plus - minus).sum(axis=1, keepdims=True) / root), pull
+
     def input_gradient(self, X: FloatArray, cotangent: FloatArray) -> FloatArray:
         r"""Return :math:`c_i m^{-1/2}\sum_r a_r\sigma'(z_{ir})w_r` for `cotangent` c (n, 1), shape (n, d)."""
-        X = check_points(X, self.dim)
-        plus, minus = (self.activation.slope(X @ part.T) @ part for part in self._split(self.weights))
-        return np.asarray(cotangent * (plus - minus) / np.sqrt(self.width))
+        return self.pullback(X)[1](cotangent)
 
     def weight_gradient(self, X: FloatArray, cotangent: FloatArray) -> FloatArray:
         """Return the gradient in W of the scores combined by `cotangent` (n, 1), shape (1, m, d)."""

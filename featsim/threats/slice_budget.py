@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -40,14 +41,18 @@ class SliceBudget(Budget):
             raise ValueError("X must not lie on the axis of the slice: there is no cap around such a point")
         return cls(threat=threat, points=points)
 
-    @property
+    @cached_property
     def half_angle(self) -> FloatArray:
         r"""Angle :math:`\psi` of each cap, shape (n,): :math:`\delta = 2 s \sin(\psi/2)`."""
         return np.asarray(2.0 * np.arcsin(np.minimum(self.radius / (2.0 * self._lengths), 1.0)))
 
-    @property
+    @cached_property
     def _lengths(self) -> FloatArray:
         return np.asarray(np.linalg.norm(self.points[:, :-1], axis=1))
+
+    @cached_property
+    def _units(self) -> FloatArray:
+        return np.asarray(self.points[:, :-1] / self._lengths[:, None])
 
     def select(self, index: Any) -> SliceBudget:
         """Return the budget of some of the inputs."""
@@ -61,16 +66,20 @@ class SliceBudget(Budget):
 
     def steepest(self, gradient: FloatArray) -> FloatArray:
         """Return the unit step along the gradient in the first d - 1 coordinates; 0 where that is 0."""
-        return super().steepest(self.restrict(gradient))
+        allowed = self.restrict(gradient)
+        # Dividing by the largest entry first keeps tiny gradients from vanishing.
+        largest = np.abs(allowed).max(axis=1, keepdims=True)
+        scaled = allowed / np.where(largest > 0.0, largest, 1.0)
+        size = np.sqrt(np.sum(scaled * scaled, axis=1, keepdims=True))
+        return np.asarray(scaled / np.where(size > 0.0, size, 1.0))
 
     def project(self, delta: FloatArray) -> FloatArray:
         """Return the nearest allowed perturbation; 0 where no direction is nearest."""
-        centre, length = self.points[:, :-1], self._lengths[:, None]
-        here = centre + self._checked(delta)[:, :-1]
-        unit = centre / length
+        length, unit = self._lengths[:, None], self._units
+        here = self.points[:, :-1] + self._checked(delta)[:, :-1]
         along = np.sum(here * unit, axis=1, keepdims=True)
         across = here - along * unit
-        width = np.linalg.norm(across, axis=1, keepdims=True)
+        width = np.sqrt(np.sum(across * across, axis=1, keepdims=True))
         angle = np.arctan2(width, along)
         limit = self.half_angle[:, None]
         direction = across / np.where(width > _SMALL, width, 1.0)
@@ -82,7 +91,7 @@ class SliceBudget(Budget):
 
     def random(self, shape: tuple[int, ...], rng: np.random.Generator) -> FloatArray:
         """Draw allowed perturbations: a uniform direction, an angle of density like a flat disc's."""
-        unit = self.points[:, :-1] / self._lengths[:, None]
+        unit = self._units
         direction = rng.standard_normal(unit.shape)
         direction -= np.sum(direction * unit, axis=1, keepdims=True) * unit
         width = np.linalg.norm(direction, axis=1, keepdims=True)

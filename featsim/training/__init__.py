@@ -1,6 +1,13 @@
 """Gradient descent with recording, checkpoints and resume."""
 
 from featsim.training.adam import Adam
+from featsim.training.kernel_methods import (
+    kernel_adversarial,
+    kernel_descent,
+    kernel_recursion,
+    kernel_ridge,
+    linear_descent,
+)
 from featsim.training.mixture import Mixture
 from featsim.training.progress import Progress
 from featsim.training.projected_descent import ProjectedDescent
@@ -21,6 +28,11 @@ __all__ = [
     "RunSpec",
     "Schedule",
     "Stepper",
+    "kernel_adversarial",
+    "kernel_descent",
+    "kernel_recursion",
+    "kernel_ridge",
+    "linear_descent",
     "resume",
     "train",
 ]

@@ -162,7 +162,8 @@ class CapacityStepper:
         done: int = kernel.adam_trajectory(
             _locked(self.data.X), _locked(self.data.signs), here["weights"][0], here["output_bias"],
             here["first"][0], here["second"][0], here["bias_moments"], noise, first, radius, step_size,
-            n_attack, schedule.step_size, schedule.decay, schedule.square_decay, schedule.floor, update, stats,
+            n_attack, schedule.step_size, schedule.decay, schedule.square_decay, schedule.floor, update,
+            stats,
         )  # fmt: skip
         return done
 

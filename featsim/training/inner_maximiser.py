@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -128,7 +129,7 @@ class AscentMaximiser:
         best, chosen = np.full(len(X), -np.inf), np.zeros(X.shape)
         for delta in self._starts(step):
             for inner in range(attack.n_steps + 1):
-                scores = model.scores(X + delta)[:, 0]
+                scores, pull = _pullback(model, X + delta)
                 value = -sign * scores if objective == "margin" else self.loss.value(scores, sign)
                 last = inner == attack.n_steps
                 if last or attack.keep == "best":
@@ -137,7 +138,7 @@ class AscentMaximiser:
                 if last:
                     break
                 slope = -sign if objective == "margin" else self.loss.slope(scores, sign)
-                delta = self._move(delta, model.input_gradient(X + delta, slope[:, None]))
+                delta = self._move(delta, pull(slope[:, None]))
         return chosen
 
     def _move(self, delta: FloatArray, gradient: FloatArray) -> FloatArray:
@@ -145,6 +146,15 @@ class AscentMaximiser:
         if self.attack.rule == "raw":
             return budget.project(delta + size * budget.restrict(gradient))
         return budget.project(delta + size * budget.steepest(gradient))
+
+
+def _pullback(model: Model, X: FloatArray) -> tuple[FloatArray, Callable[[FloatArray], FloatArray]]:
+    """Return scores (n,) and the input gradient as a function of the cotangent, sharing what they can."""
+    shared = getattr(model, "pullback", None)
+    if shared is None:
+        return model.scores(X)[:, 0], lambda cotangent: model.input_gradient(X, cotangent)
+    scores, pull = shared(X)
+    return scores[:, 0], pull
 
 
 def make_adversary(attack: Spec | None, data: PointData, loss: Loss, seed: int = 0) -> InnerMaximiser:
