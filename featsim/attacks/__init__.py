@@ -3,6 +3,7 @@
 from featsim.attacks.arc import arc_net
 from featsim.attacks.arc_spec import ArcAttack
 from featsim.attacks.closed_form import exact_linear, feature_swap, nonrobust_strengths
+from featsim.attacks.direction_spec import DirectionAttack
 from featsim.attacks.result import AttackResult
 from featsim.attacks.run import run_attack
 from featsim.attacks.separable_spec import SeparableAttack
@@ -23,6 +24,7 @@ __all__ = [
     "ArcAttack",
     "Attack",
     "AttackResult",
+    "DirectionAttack",
     "ExactAttack",
     "FeatureAttack",
     "GradientAttack",

@@ -62,7 +62,14 @@ def _order(margin: FloatArray) -> FloatArray:
 def gradient_attack(
     attack: GradientAttack, model: Model, samples: Samples, rng: np.random.Generator | None
 ) -> AttackResult:
-    """Run a gradient attack; see :func:`featsim.attacks.run_attack`."""
+    """Run a gradient attack; see :func:`featsim.attacks.run_attack`.
+
+    A model whose true gradient is blind may offer `surrogates`, models with its own scores and other
+    gradients: the attack then runs through each of them, and the worst counts.
+    """
+    surrogates = getattr(model, "surrogates", ())
+    if surrogates:
+        return _worst([gradient_attack(attack, surrogate, samples, rng) for surrogate in surrogates])
     X, y = samples.X, samples.y
     budget = samples.bind(attack.threat)
     scores = model_scores(model, X, samples.counts)
@@ -95,6 +102,17 @@ def gradient_attack(
     )
 
 
+def _worst(results: list[AttackResult]) -> AttackResult:
+    """Keep, sample by sample, what went furthest; the gradient is dead where it is in all of them."""
+    chosen = np.argmin([_order(result.margin) for result in results], axis=0)
+    rows = np.arange(len(chosen))
+    fields = ("margin", "perturbation", "objective", "start", "step", "target")
+    picked = {name: np.array([getattr(result, name) for result in results])[chosen, rows] for name in fields}
+    dead = np.all([result.dead_gradient for result in results], axis=0)
+    notes = {**results[0].notes, "n_surrogates": len(results)}
+    return dataclasses.replace(results[0], **picked, dead_gradient=dead, notes=notes)
+
+
 def _moves(gradient: FloatArray) -> npt.NDArray[np.bool_]:
     moves: npt.NDArray[np.bool_] = np.any(gradient != 0.0, axis=tuple(range(1, gradient.ndim)))
     return moves
@@ -116,9 +134,9 @@ class Ascent:
         attack, samples = self.attack, self.samples
         rows = self._open(np.arange(len(samples.y)))
         budget, delta = self.budget.select(rows), delta[rows]
+        if not len(rows):
+            return
         for step in range(attack.n_steps + 1):
-            if not len(rows):
-                return
             point = samples.X[rows] + delta
             scores = self._scores(rows, point)
             last = step == attack.n_steps
@@ -128,6 +146,8 @@ class Ascent:
             if last:
                 return
             still = self._open(rows)
+            if not len(still):
+                return
             if len(still) < len(rows):
                 kept = np.isin(rows, still)
                 rows, delta, point, scores = still, delta[kept], point[kept], scores[kept]

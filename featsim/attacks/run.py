@@ -9,6 +9,8 @@ import numpy as np
 from featsim.attacks.arc import arc_attack
 from featsim.attacks.arc_spec import ArcAttack
 from featsim.attacks.closed_form import exact_linear, feature_attack
+from featsim.attacks.direction import direction_attack
+from featsim.attacks.direction_spec import DirectionAttack
 from featsim.attacks.gradient import gradient_attack
 from featsim.attacks.result import AttackResult
 from featsim.attacks.separable import separable_attack
@@ -58,6 +60,8 @@ def run_attack(
         return gradient_attack(attack, model, as_samples(data), rng)
     if isinstance(attack, SeparableAttack):
         return separable_attack(attack, model, as_samples(data), rng)
+    if isinstance(attack, DirectionAttack):
+        return direction_attack(attack, model, as_samples(data), rng)
     if isinstance(attack, FeatureAttack):
         return feature_attack(attack, model, as_samples(data))
     if isinstance(attack, SignalAttack):

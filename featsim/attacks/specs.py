@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any, ClassVar
 
 from featsim.attacks.arc_spec import ArcAttack
+from featsim.attacks.direction_spec import DirectionAttack
 from featsim.attacks.separable_spec import SeparableAttack
 from featsim.attacks.signal_spec import SignalAttack
 from featsim.specs import Spec
@@ -14,7 +15,7 @@ from featsim.validation import check_bool, check_choice, check_integer, check_re
 
 OBJECTIVES = ("loss", "margin", "targeted")
 RULES = ("raw", "unit")
-STARTS = ("clean", "random", "filters", "features")
+STARTS = ("clean", "steepest", "random", "filters", "features")
 KEEPS = ("last", "best")
 
 
@@ -56,12 +57,13 @@ class GradientAttack(Spec):
         Number of steps from each start, at least 1.
     n_random : int
         Number of random starts; > 0 if and only if `starts` has ``"random"``.
-    starts : tuple of {"clean", "random", "filters", "features"}
-        Starting points. ``"filters"``: along mean(W_rival) - mean(W_label), on
+    starts : tuple of {"clean", "steepest", "random", "filters", "features"}
+        Starting points. ``"steepest"``: one steepest step to the edge of the budget.
+        ``"filters"``: along mean(W_rival) - mean(W_label), on
         each patch alone and on all patches, for every rival; needs
         ``model.weights`` of shape (k, m, d), or a `LinearModel`.
-        ``"features"``: along the rivals' features minus the label's; needs data
-        with known features.
+        ``"features"``: along the rivals' features minus the label's, or the dense direction of
+        sparse-coding data; needs data with known features.
     keep : {"best", "last"}
         ``"best"``: the iterate of smallest hard margin over all starts and
         steps, the clean point included. ``"last"``: the last iterate of each
@@ -200,7 +202,15 @@ class ExactAttack(Spec):
         return "exact"
 
 
-Attack = GradientAttack | SeparableAttack | FeatureAttack | SignalAttack | ArcAttack | ExactAttack
+Attack = (
+    GradientAttack
+    | SeparableAttack
+    | FeatureAttack
+    | SignalAttack
+    | ArcAttack
+    | DirectionAttack
+    | ExactAttack
+)
 
 
 def raw_step(threat: Threat, step_size: float, n_steps: int = 1) -> GradientAttack:

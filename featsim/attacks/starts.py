@@ -6,8 +6,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from featsim.attacks.direction import dense_direction
 from featsim.attacks.specs import GradientAttack
-from featsim.models import LinearModel, Model, signs
+from featsim.models import (
+    LinearModel,
+    Model,
+    model_input_gradient,
+    model_scores,
+    signs,
+    target_cotangent,
+)
 from featsim.threats import Budget, Samples
 from featsim.validation import FloatArray, IntArray, check_generator
 
@@ -64,6 +72,10 @@ def start_points(
     for kind in attack.starts:
         if kind == "clean":
             yield "clean", nobody, np.zeros(shape)
+        elif kind == "steepest":
+            for target in targets:
+                gradient = _margin_gradient(model, samples, target)
+                yield "steepest", target, budget.project(budget.radius * budget.steepest(gradient))
         elif kind == "random":
             generator = _generator(rng)
             for draw in range(attack.n_random):
@@ -73,6 +85,15 @@ def start_points(
             for target in targets:
                 for name, direction in directed(model, samples, target):
                     yield name, target, budget.radius * budget.steepest(direction)
+
+
+def _margin_gradient(model: Model, samples: Samples, target: IntArray) -> FloatArray:
+    """Gradient of the rival's score minus the label's at the clean points, zero where it is not finite."""
+    n_scores = model_scores(model, samples.X[:1]).shape[1]
+    cotangent = target_cotangent(samples.y, target, n_scores)
+    gradient = model_input_gradient(model, samples.X, cotangent)
+    usable = np.isfinite(gradient).all(axis=tuple(range(1, gradient.ndim)), keepdims=True)
+    return np.where(usable, gradient, 0.0)
 
 
 def _generator(rng: np.random.Generator | None) -> np.random.Generator:
@@ -104,6 +125,9 @@ def _filter_directions(model: Model, samples: Samples, target: IntArray) -> Iter
 def _feature_directions(model: Model, samples: Samples, target: IntArray) -> Iterator[tuple[str, FloatArray]]:
     """Yield the theory's directions, on all patches: swap v or u, write v or u, swap each where it lives."""
     data = samples.data
+    if getattr(data, "dense_direction", None) is not None:
+        yield "features dense", dense_direction(samples)
+        return
     if data is None or data.robust_features is None or data.nonrobust_features is None:
         raise ValueError(
             "starts 'features' must come with data that has robust_features and nonrobust_features; "

@@ -220,7 +220,8 @@ class SymmetricNetwork:
     @property
     def neurons(self) -> FloatArray:
         """Weights without the class axis, shape (m, d)."""
-        return self.weights[0]
+        neurons: FloatArray = self.weights[0]
+        return neurons
 
     def with_weights(self, neurons: FloatArray) -> SymmetricNetwork:
         """Return the network with other neurons (m, d), bias and smoothing kept."""
