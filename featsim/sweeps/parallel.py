@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import scipy.linalg.cython_blas  # noqa: F401  loaded before its threads are limited
+from threadpoolctl import threadpool_limits
+
 from featsim.training import Progress
 from featsim.validation import check_integer
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def _one_thread(function: Callable[[Item], Result], item: Item) -> Result:
+    with threadpool_limits(1, user_api="blas"):
+        return function(item)
 
 
 def map_runs(
@@ -22,7 +30,7 @@ def map_runs(
 ) -> list[Result]:
     """Apply `function` to every item and return the results in the order of the items.
 
-    Every run pins its linear algebra to one thread, so results do not depend on `jobs`.
+    Linear algebra inside `function` has one thread, so results do not depend on `jobs`.
 
     Parameters
     ----------
@@ -52,13 +60,13 @@ def map_runs(
     with Progress(len(items), label, shown=progress) as report:
         if jobs == 1 or len(items) < 2:
             for item in items:
-                results.append(function(item))
+                results.append(_one_thread(function, item))
                 report.advance(1)
             return results
         from joblib import Parallel, delayed
 
         parallel = Parallel(n_jobs=min(jobs, len(items)), return_as="generator")
-        for result in parallel(delayed(function)(item) for item in items):
+        for result in parallel(delayed(_one_thread)(function, item) for item in items):
             results.append(result)
             report.advance(1)
     return results
