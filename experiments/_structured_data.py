@@ -10,7 +10,7 @@ from featsim.training import Recording
 
 
 def reduced_run(scenario: Scenario, training: str, seed: int, recording: Recording) -> ReducedTrace:
-    """Return the reduced recursion (6.1 or 6.3 of the note) from the run's own data and initial weights."""
+    """Return the exact reduced recursion, started from the run's own data and initial weights."""
     data, rng = scenario.problem(seed)
     model: Any = scenario.model
     start = reduced_from_weights(model.initial_weights(data.n_classes, data.dim, rng), data)

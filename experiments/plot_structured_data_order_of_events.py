@@ -1,8 +1,8 @@
 r"""Order of events in adversarial training: the non-robust features stop, the robust ones follow.
 
-Setting ``structured-data/S1``, check T7 of the theory note [derived, measured]. (a) The non-robust
-coefficient :math:`B^+` of adversarial training stops below the saturation level :math:`B^*` (equation
-6.4, dashed, an upper bound for one isolated neuron) at about the time at which standard training, grey,
+Setting ``structured-data/S1``, claim ``structured-data/T7`` [derived, measured]. (a) The non-robust
+coefficient :math:`B^+` of adversarial training stops below the saturation level :math:`B^*`
+(dashed, an upper bound for one isolated neuron) at about the time at which standard training, grey,
 has fitted the data with it. (b) The loss at the attacked inputs stays at :math:`\log k` (dashed) and then
 drops class by class; every thin line is one seed. (c) When it happens, one dot per seed, the bar at the
 median: only after the plateau do the robust coefficients enter the linear region of the activation,

@@ -9,7 +9,7 @@ non-robust one over the neurons of a class, mean over the classes; below, the sh
 rests on each. Lines are medians over seeds, bands hold the middle 80 % of the seeds. Expect :math:`B^+`
 to win within some tens of steps on the left, and on the right to stop at a low plateau while :math:`A^+`
 grows later and class by class. A few seeds have a class that is still undecided at the end, where neither
-feature has grown. Dashed: the exact reduced recursions (6.1 and 6.3 of the theory note, derived), which
+feature has grown. Dashed: the exact reduced recursions [derived], which
 know neither dimension nor samples. At this attack step, rounding errors grow at the edges of the
 activation, so that a seed may part from the recursion for a while; the largest difference is quoted.
 """

@@ -1,6 +1,6 @@
 """The structured-data theory in slow loops, written from the equations.
 
-Everything here reads like ``theory/paper1_structured_data.md``: one neuron, one
+Everything here reads like ``docs/structured_data.rst``: one neuron, one
 patch and one sample at a time, Python floats and inner products of vectors, no
 Numba and no contraction over several axes. Fast code is compared with it.
 
@@ -22,7 +22,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-# ---------------------------------------------------------------- section 3: activation
+# ---------------------------------------------------------------- activation
 
 
 def smoothed_relu(z: float, power: float, smoothing: float) -> float:
@@ -43,7 +43,7 @@ def smoothed_relu_slope(z: float, power: float, smoothing: float) -> float:
     return 1.0
 
 
-# ---------------------------------------------------------------- section 3: network and loss
+# ---------------------------------------------------------------- network and loss
 
 
 def scores(
@@ -123,7 +123,7 @@ def target_residual(values: Sequence[float], y: int, target: int) -> list[float]
     return [float(i == target) - float(i == y) for i in range(len(values))]
 
 
-# ---------------------------------------------------------------- section 3: gradients
+# ---------------------------------------------------------------- gradients
 
 
 def weight_gradient(
@@ -160,7 +160,7 @@ def input_gradient(
     return gradient
 
 
-# ---------------------------------------------------------------- section 4: budgets
+# ---------------------------------------------------------------- budgets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -237,7 +237,7 @@ def steepest(budget: Budget, gradient: Array, counts: Array | None = None) -> Ar
     return result
 
 
-# ---------------------------------------------------------------- section 4: attacks
+# ---------------------------------------------------------------- attacks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -379,7 +379,7 @@ def feature_attack_margin(
     return min(margins)
 
 
-# ---------------------------------------------------------------- section 5: tracked quantities
+# ---------------------------------------------------------------- tracked quantities
 
 
 def coefficient_table(weights: Array, features: Array) -> Array:
@@ -423,7 +423,7 @@ def own_logit(own: Array, n_patches: int, strength: float, power: float, smoothi
     )
 
 
-# ---------------------------------------------------------------- section 4: training
+# ---------------------------------------------------------------- training
 
 
 def mean_loss(
@@ -509,7 +509,7 @@ def trajectory(
     return {**{name: np.array(value) for name, value in rows.items()}, "final_weights": W}
 
 
-# ---------------------------------------------------------------- section 2: small data sets for tests
+# ---------------------------------------------------------------- small data sets for tests
 
 
 def noise_free_data(

@@ -100,7 +100,7 @@ def tangent_chord(
 
     References
     ----------
-    .. [1] Section 2 of the project's note on threat models [derived].
+    .. [1] Own derivation [derived]; documentation, page "Evaluating a model", section "Certificates".
     """
     if not isinstance(network, TwoLayerNetwork):
         raise TypeError(

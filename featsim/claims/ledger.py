@@ -70,7 +70,7 @@ class Claim:
     analyse : callable
         Takes their outcomes, returns one estimate per quantity; one of n = 0 makes the claim vacuous.
     expected : Verdict
-        What the theory's note leads one to expect.
+        What the documentation leads one to expect.
     control : bool
         Whether the claim says what must not happen.
     found : Verdict or None
@@ -190,7 +190,7 @@ class ClaimResult:
 
     @property
     def as_expected(self) -> bool:
-        """Whether the verdict is the one the note leads one to expect."""
+        """Whether the verdict is the one the documentation leads one to expect."""
         return self.verdict == self.claim.expected
 
     @property

@@ -40,7 +40,7 @@ def format_table(results: Sequence[ClaimResult]) -> str:
         if result.claim.control:
             facts.append("control")
         if not result.as_expected:
-            facts.append(f"note: {result.claim.expected}")
+            facts.append(f"expected: {result.claim.expected}")
         lines.append(
             f"{mark} {result.claim.id:{wide}}  {str(result.verdict).upper():14}  "
             f"{result.claim.mark} {result.claim.scenario} ({', '.join(facts)})"
@@ -56,16 +56,14 @@ def format_table(results: Sequence[ClaimResult]) -> str:
 
 
 def summary_line(results: Sequence[ClaimResult]) -> str:
-    """Return how many verdicts there are of each kind, and how many differ from the note's."""
+    """Return how many verdicts there are of each kind, and how many differ from the expected ones."""
     kinds: dict[str, int] = {}
     for result in results:
         kinds[str(result.verdict)] = kinds.get(str(result.verdict), 0) + 1
     counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     different = [result for result in results if not result.as_expected]
     explained = sum(result.explained for result in different)
-    tail = (
-        f"; {len(different)} not as the note leads one to expect ({explained} explained)" if different else ""
-    )
+    tail = f"; {len(different)} not the expected verdict ({explained} explained)" if different else ""
     return f"{len(results)} claims: {counts}{tail}"
 
 

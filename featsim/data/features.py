@@ -107,8 +107,8 @@ def feature_basis(
 
     References
     ----------
-    .. [1] Theory note on paper 1, section 2 (bases, [choice]), and the note on its
-       threat models, section 4 (localised u and spread v).
+    .. [1] Documentation, page "Structured data", sections "Data" (bases, [choice]) and "Threat
+       models: B and R, the box" (localised u and spread v).
     """
     n_classes = check_integer("n_classes", n_classes, minimum=2)
     dim = check_integer("dim", dim, minimum=1)

@@ -62,7 +62,7 @@ class PatchDataSpec(Spec):
     References
     ----------
     .. [1] Li & Li, arXiv:2410.08503, data distribution (from memory: [recalled]); the
-       defaults and the options are choices of the theory note, section 2 [choice].
+       defaults and the options are ours [choice].
     """
 
     kind: ClassVar[str] = "patch-data"
@@ -143,7 +143,8 @@ def sample_patches(spec: PatchDataSpec, n_samples: int, rng: np.random.Generator
 
     References
     ----------
-    .. [1] Theory note on paper 1, section 2.
+    .. [1] Li & Li, arXiv:2410.08503 [recalled]; documentation, page "Structured data", section
+       "Data".
     """
     _check_request(spec, n_samples, rng)
     u, v = feature_basis(spec.features, spec.n_classes, spec.dim, rng)

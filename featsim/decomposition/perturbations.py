@@ -33,9 +33,9 @@ class PerturbationParts:
     cosines : dict of str to float
         Mean cosines over patches of one role; a patch that is not moved counts as 0,
         and a mean over no patch is 0. Keys: ``"nonrobust: -v_y"`` (removal of the own
-        non-robust feature, section 5 of the note), ``"nonrobust: v_other"`` (writing:
-        largest cosine with another class's v), ``"nonrobust: -u_y"`` (the diverted
-        attack of section 8), ``"robust: -u_y"``, ``"robust: u_other"`` and
+        non-robust feature), ``"nonrobust: v_other"`` (writing:
+        largest cosine with another class's v), ``"nonrobust: -u_y"`` (the attack
+        that noise diverts), ``"robust: -u_y"``, ``"robust: u_other"`` and
         ``"robust: -v_y"``.
     remaining_nonrobust : float
         Mean of <x + delta, v_y> over the non-robust patches; 0 without such patches.
@@ -104,7 +104,8 @@ def perturbation_parts(perturbation: npt.ArrayLike, data: PatchData) -> Perturba
 
     References
     ----------
-    .. [1] Theory note on paper 1, sections 5 and 8.
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "What is tracked" [derived].
     """
     if not isinstance(data, PatchData):
         raise TypeError(f"data must be a PatchData, got {type(data).__name__}")

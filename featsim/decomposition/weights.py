@@ -35,7 +35,8 @@ def feature_coefficients(weights: npt.ArrayLike, features: npt.ArrayLike) -> Flo
 
     References
     ----------
-    .. [1] Theory note on paper 1, section 5.
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "What is tracked" [derived].
     """
     w, e = _weights_and_features(weights, features)
     return np.asarray(w @ e.T)
@@ -64,7 +65,8 @@ def rest_norm(weights: npt.ArrayLike, features: npt.ArrayLike) -> FloatArray:
 
     References
     ----------
-    .. [1] Theory note on paper 1, section 5.
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "What is tracked" [derived].
     """
     w, e = _weights_and_features(weights, features)
     error = float(np.abs(e @ e.T - np.eye(len(e))).max()) if len(e) else 0.0
@@ -97,7 +99,8 @@ def own_coefficients(table: npt.ArrayLike) -> FloatArray:
 
     References
     ----------
-    .. [1] Theory note on paper 1, section 5.
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "What is tracked" [derived].
     """
     array = _real("table", table)
     if array.ndim < 3 or array.shape[-1] != array.shape[-3]:
@@ -138,7 +141,8 @@ def feature_logits(
 
     References
     ----------
-    .. [1] Theory note on paper 1, section 5.
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "What is tracked" [derived].
     """
     coef = _real("own_coef", own_coef)
     if coef.ndim < 2:
@@ -170,7 +174,8 @@ def nonrobust_share(robust_logit: npt.ArrayLike, nonrobust_logit: npt.ArrayLike)
 
     References
     ----------
-    .. [1] Theory note on paper 1, section 5.
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "What is tracked" [derived].
     """
     phi, psi = _real("robust_logit", robust_logit), _real("nonrobust_logit", nonrobust_logit)
     if phi.shape != psi.shape:

@@ -62,7 +62,8 @@ def read_digits(split: str) -> tuple[FloatArray, IntArray, IntArray]:
 
     References
     ----------
-    .. [1] Note on small-image checks, section 0 (the split is a [choice] of the note).
+    .. [1] E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine
+       Learning Repository; the split into training and test is a [choice].
     """
     pixels, labels = verified_digits(_embedded_bytes())
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(labels))

@@ -176,10 +176,6 @@ def load(
         data are damaged.
     FileNotFoundError
         If the data are missing.
-
-    References
-    ----------
-    .. [1] Note on small-image checks, section 0.
     """
     check_choice("name", name, _READERS, hint="these are the image sets this version can read")
     check_choice("split", split, SPLITS)

@@ -34,10 +34,6 @@ class Patching(Spec):
     ------
     TypeError, ValueError
         If a length is not an integer of at least 1.
-
-    References
-    ----------
-    .. [1] Note on small-image checks, section 1 (sizes and strides).
     """
 
     kind: ClassVar[str] = "patching"

@@ -1,4 +1,4 @@
-"""Real images: the settings of the note on small-image checks, all of them [choice]."""
+"""Real images: small settings, all of them [choice]."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def test_agrees_with_the_slow_reference(radius, noise_std, rng):
 
 
 def test_pure_nonrobust_network_flips_at_beta_over_root_two(rng):
-    # Section 5 of the threat-model note: the smallest radius is beta / sqrt 2 for equal classes.
+    # The smallest radius is beta / sqrt 2 for equal classes.
     data = sample_patches(SPEC, 6, rng)
     net = TwoLayerNetwork(2.0 * data.nonrobust_features[:, None, :])
     edge = 0.4 / np.sqrt(2.0)

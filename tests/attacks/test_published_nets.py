@@ -1,4 +1,4 @@
-"""The nets of the evaluation note: at least as strong as the strongest attack measured there."""
+"""Reference nets: at least as strong as the strongest attack measured on them elsewhere."""
 
 import numpy as np
 import pytest

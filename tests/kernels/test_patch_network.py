@@ -90,7 +90,7 @@ def is_dead(attack, weights, x, y, power, counts, roles):
 
 
 def slow_statistics(weights, data, delta, attack, power):
-    """Every entry of STATISTICS, from the definitions of sections 3 to 5."""
+    """Every entry of STATISTICS, from their definitions."""
     n, k = data.n_samples, data.n_classes
     total = dict.fromkeys(kernel.STATISTICS, 0.0)
     cosine = nonrobust = robust = 0.0

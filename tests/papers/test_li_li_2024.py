@@ -1,8 +1,9 @@
-"""Claims of Li & Li, arXiv:2410.08503, as far as the theory note states them as checks (its section 7).
+"""Claims of Li & Li, arXiv:2410.08503: T1, T2, T7 and T8 of docs/structured_data.rst.
 
-The paper's constants could not be read; scenario S1 and all thresholds are the note's [choice] or
-[measured] over ten seeds, and are marked so. Eight seeds here: a mean over them has a standard error
-of sd / sqrt(8), sd being the spread the note gives; a mean must agree within four of them.
+The paper's constants could not be read; scenario S1 and all thresholds are ours: a [choice], or
+[measured] over ten seeds with a reference written independently of this package. Eight seeds here: a
+mean over them has a standard error of sd / sqrt(8), sd being the spread over those ten seeds; a mean
+must agree within four of them.
 """
 
 import functools
@@ -52,7 +53,7 @@ def strongest(training, name):
 
 
 def agrees(found, mean, spread):
-    """Whether a mean over SEEDS is within four standard errors of one over the note's ten seeds."""
+    """Whether a mean over SEEDS is within four standard errors of one over the reference's ten seeds."""
     return abs(np.mean(found) - mean) <= 4 * spread * math.sqrt(1 / len(found) + 1 / 10)
 
 
@@ -64,7 +65,7 @@ def test_t1_standard_training_fits_with_the_nonrobust_features():
     assert np.all(final("standard", "clean_accuracy") == 1.0)
     assert np.all(final("standard", "nonrobust_only_accuracy") >= 0.75)
     share = final("standard", "nonrobust_share").mean(axis=1)
-    assert share.mean() >= 0.9  # the note's criterion
+    assert share.mean() >= 0.9  # criterion of T1
     # An initial maximum of 0.03 stays what it was, but for the class whose race u wins now and then.
     robust = np.array([t["robust_coef"].max(axis=-1) for t in traces("standard")])
     assert np.median(robust[:, -1] / robust[:, 0]) < 3.0
@@ -88,7 +89,7 @@ def test_t2_adversarial_training_learns_the_robust_features_instead():
     assert final("adversarial", "clean_accuracy").mean() >= 0.99
     assert final("adversarial", "robust_only_accuracy").mean() >= 0.99
     robust, nonrobust = (strongest("adversarial", name) for name in ("robust_coef", "nonrobust_coef"))
-    assert np.all(robust / nonrobust >= 5.0)  # the note's criterion
+    assert np.all(robust / nonrobust >= 5.0)  # criterion of T1
     assert agrees(robust, 6.66, 1.03) and agrees(nonrobust, 0.12, 0.02)
     phi, psi = (final("adversarial", name) for name in ("robust_logit", "nonrobust_logit"))
     assert np.mean(psi.sum(axis=1) / (phi + psi).sum(axis=1)) < 0.01

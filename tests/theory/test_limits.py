@@ -1,4 +1,4 @@
-"""Radii of pure networks against brute-force attacks on actual networks, and the note's tables."""
+"""Radii of pure networks against brute-force attacks on actual networks, and reference tables."""
 
 import math
 
@@ -44,7 +44,7 @@ def pure_network(coefs, features):
     return np.array([[c * f for c in coefs] for f in features])
 
 
-# ---------------------------------------------------------------- section 3: whole-input l2
+# ---------------------------------------------------------------- whole-input l2
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_written_output_is_continuous_and_spreads_at_low_power():
     assert written_output(2.0, 1.0, 4, 1.0, RHO) == pytest.approx(4.0)
 
 
-# ---------------------------------------------------------------- section 4: linf
+# ---------------------------------------------------------------- linf
 
 
 def box_sets(dim_v):
@@ -200,7 +200,7 @@ def test_linf_limits_of_the_note():
     assert alone == pytest.approx(BETA / 16)
 
 
-# ---------------------------------------------------------------- sections 5 and 6: per-patch l2
+# ---------------------------------------------------------------- per-patch l2
 
 
 def ball_attack(network, features, strength, carriers, others, power):
@@ -243,7 +243,7 @@ def test_own_feature_radii():
 
 
 def test_pure_v_flips_earlier_under_v_than_under_o():
-    # the robust patches also write v_t: below beta/sqrt 2 = 0.2828, where the note stops at "not later"
+    # the robust patches also write v_t: below beta/sqrt 2 = 0.2828, which would be the radius without them
     assert patch_l2_radius(0.1, BETA, P_NR, P_R, 3.0, RHO) == pytest.approx(0.2795, abs=1e-4)
 
 
@@ -267,7 +267,7 @@ def test_window_of_setting_l():
 
 
 def test_trained_l_network_outside_the_power_region_loses_its_radius():
-    # smoothing 0.5 instead of 40: the trained network is linear, the note finds 0.019
+    # smoothing 0.5 instead of 40: the trained network is linear, its radius is 0.019
     assert patch_l2_radius(12.0, 1.0, 1, 12000, 3.0, 0.5) < 0.03
 
 

@@ -1,4 +1,4 @@
-"""Race, hit times and saturation law (sections 6.2, 6.4, 6.5) against the equations they solve."""
+"""Race, hit times, saturation law and the writing attack against the equations they solve."""
 
 import numpy as np
 import pytest
@@ -162,7 +162,7 @@ def test_levels_beyond_the_joint_are_refused():
         racer(3.0).hit_time(np.nan, 0.2)
 
 
-# ---------------------------------------------------------------- section 6.4
+# ---------------------------------------------------------------- saturation
 
 
 def one_neuron_plateau(attack_step_size, power, n_steps):
@@ -193,7 +193,7 @@ def test_t5_saturation_law(power):
     steps = np.array([3.0, 10.0, 30.0, 100.0])
     level = [saturation_level(s, nonrobust_strength=0.4, power=power, smoothing=0.5) for s in steps]
     plateau = [one_neuron_plateau(s, power, 1000).nonrobust_coef[-1, 0, 0] for s in steps]
-    # B nears B* from below; the note allows 30 % below for networks with extra weight
+    # B nears B* from below; up to 30 % below for networks with extra weight
     ratio = np.array(plateau) / level
     assert (ratio < 1.0).all()
     assert (ratio > 0.95).all()
@@ -253,7 +253,7 @@ def test_saturation_is_refused_where_it_does_not_exist():
         saturation_level(np.inf, power=3.0, **common)
 
 
-# ---------------------------------------------------------------- clipped race and section 6.5
+# ---------------------------------------------------------------- clipped race and writing attack
 
 
 def test_escape_rule():
@@ -264,7 +264,7 @@ def test_escape_rule():
         "nonrobust_strength": 0.4,
         "power": 3.0,
     }
-    # equal coefficients: standard training is the race of 6.2; a radius near beta turns it round
+    # equal coefficients: standard training is the plain race; a radius near beta turns it round
     assert nonrobust_escapes(0.1, 0.1, radius=0.0, **s1)
     assert not nonrobust_escapes(0.1, 0.1, radius=0.35, **s1)
     assert not nonrobust_escapes(0.1, 5.0, radius=0.4, **s1)

@@ -1,4 +1,4 @@
-"""The exact reduced recursions 6.1 and 6.3 against the slow reference."""
+"""The exact reduced recursions, standard and adversarial, against the slow reference."""
 
 import numpy as np
 import pytest

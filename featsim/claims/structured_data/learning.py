@@ -158,7 +158,7 @@ def _t8(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
 
 T8 = Claim(
     id="structured-data/T8",
-    statement="Without noise the reduced recursions 6.1 and 6.3 are the training dynamics themselves",
+    statement="Without noise the reduced recursions are both trainings themselves",
     mark="[derived]",
     scenario=S1.name,
     criteria=tuple(

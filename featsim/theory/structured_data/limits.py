@@ -5,7 +5,7 @@ A pure network has per class neurons along one feature only, with coefficients
 :math:`S(z) = \sum_r s(A_r z)`. The feature sits on `n_carriers` patches of each sample;
 the adversary removes the true one there and writes a foreign one wherever the budget
 allows. All radii are for equal coefficients in all classes unless two sets are given.
-Everything here is [derived] (theory note paper1_threat_models, sections 3 to 6).
+Everything here is [derived]; documentation, page "Structured data", section "Threat models".
 """
 
 from __future__ import annotations

@@ -36,7 +36,8 @@ def written_output(amount: float, coef: float, n_patches: int, power: float, smo
 
     References
     ----------
-    .. [1] Theory note paper1_threat_models, section 3 [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "Threat models: F, why whole-input l2 is a no-go" [derived].
     """
     q, rho = check_activation(power, smoothing)
     z = check_real("amount", amount, minimum=0.0) * check_real("coef", coef, minimum=0.0)
@@ -88,7 +89,8 @@ def input_l2_margin(
 
     References
     ----------
-    .. [1] Theory note paper1_threat_models, section 3 [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "Threat models: F, why whole-input l2 is a no-go" [derived].
     """
     eps = check_real("radius", radius, minimum=0.0)
     check_real("coef", coef, above=0.0)
@@ -134,7 +136,8 @@ def input_l2_radius(
 
     References
     ----------
-    .. [1] Theory note paper1_threat_models, section 3 [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "Threat models: F, why whole-input l2 is a no-go" [derived].
     """
     upper = strength * math.sqrt(n_carriers)  # removes the feature altogether
     return first_sign_change(
@@ -161,7 +164,8 @@ def input_l2_power_limit(strength: float, n_carriers: int, power: float) -> floa
 
     References
     ----------
-    .. [1] Theory note paper1_threat_models, section 3 [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "Threat models: F, why whole-input l2 is a no-go" [derived].
     """
     b = check_real("strength", strength, minimum=0.0)
     n = check_integer("n_carriers", n_carriers, minimum=1)
@@ -186,7 +190,8 @@ def input_l2_linear_limit(strength: float, n_carriers: int, n_patches: int) -> f
 
     References
     ----------
-    .. [1] Theory note paper1_threat_models, section 3 [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "Threat models: F, why whole-input l2 is a no-go" [derived].
     """
     carriers, P = check_carriers(n_carriers, n_patches)
     return check_real("strength", strength, minimum=0.0) * carriers / math.sqrt(carriers + P)

@@ -66,7 +66,8 @@ def linf_robust_radius(
 
     References
     ----------
-    .. [1] Theory note paper1_threat_models, section 4 [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "Threat models: B and R, the box" [derived].
     """
     alpha = check_real("robust_strength", robust_strength, above=0.0)
     carriers, P = check_carriers(n_robust_patches, n_patches)
@@ -104,7 +105,8 @@ def linf_robust_limits(robust_strength: float, n_robust_patches: int, n_patches:
 
     References
     ----------
-    .. [1] Theory note paper1_threat_models, section 4 [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "Threat models: B and R, the box" [derived].
     """
     alpha = check_real("robust_strength", robust_strength, minimum=0.0)
     carriers, P = check_carriers(n_robust_patches, n_patches)
@@ -150,7 +152,8 @@ def linf_nonrobust_radius(
 
     References
     ----------
-    .. [1] Theory note paper1_threat_models, section 4 [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "Threat models: B and R, the box" [derived].
     """
     beta = check_real("nonrobust_strength", nonrobust_strength, above=0.0)
     carriers, P = check_carriers(n_nonrobust_patches, n_patches)
@@ -190,7 +193,8 @@ def linf_nonrobust_limits(
 
     References
     ----------
-    .. [1] Theory note paper1_threat_models, section 4 [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "Threat models: B and R, the box" [derived].
     """
     beta = check_real("nonrobust_strength", nonrobust_strength, minimum=0.0)
     carriers, P = check_carriers(n_nonrobust_patches, n_patches)

@@ -46,7 +46,8 @@ def own_feature_radii(robust_strength: float, nonrobust_strength: float) -> Feat
 
     References
     ----------
-    .. [1] Theory note paper1_threat_models, section 5 [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "Threat models: O, V and UV" [derived].
     """
     alpha = check_real("robust_strength", robust_strength, minimum=0.0)
     beta = check_real("nonrobust_strength", nonrobust_strength, minimum=0.0)
@@ -85,8 +86,8 @@ def patch_l2_radius(
 
     References
     ----------
-    .. [1] Theory note paper1_threat_models, sections 5 and 6; the minimum over the split on
-       the carriers is kept where the note takes full removal [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "Threat models: L, the full ball of every patch" [derived].
     """
     A = check_coefs("coef", coef)
     if A.max() <= 0.0:
@@ -159,7 +160,8 @@ def full_l2_window(
 
     References
     ----------
-    .. [1] Theory note paper1_threat_models, section 6 [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "Threat models: L, the full ball of every patch" [derived].
     """
     q = check_real("power", power, above=2.0, hint="the race needs a power above 2")
     beta = check_real("nonrobust_strength", nonrobust_strength, above=0.0)

@@ -5,7 +5,7 @@ coefficient below smoothing/strength obeys, with time in steps,
 
 .. math:: \dot A = g S (A/\varrho)^{q-1},\qquad g = \eta\pi(1 - 1/k),\qquad S = P\,\mathrm{strength}^q,
 
-on its own. Theory note paper1_structured_data, section 6.2 [derived].
+on its own. Documentation, page "Structured data", section "The race" [derived].
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def race_strength(n_patches: int, strength: float, power: float) -> float:
 
     References
     ----------
-    .. [1] Theory note paper1_structured_data, sections 2 and 6.2 [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "The race" [derived].
     """
     n = check_integer("n_patches", n_patches, minimum=0)
     size = check_real("strength", strength, minimum=0.0)
@@ -69,7 +70,8 @@ def tie_patch_count(
 
     References
     ----------
-    .. [1] Theory note paper1_structured_data, section 6.2 and check T3 [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "The race" [derived].
     """
     beta = check_real("nonrobust_strength", nonrobust_strength, above=0.0)
     return race_strength(n_robust_patches, robust_strength, power) / race_strength(1, beta, power)
@@ -101,7 +103,8 @@ class Racer:
 
     References
     ----------
-    .. [1] Theory note paper1_structured_data, section 6.2 [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "The race" [derived].
     """
 
     n_patches: int
@@ -147,7 +150,8 @@ class Racer:
 
         References
         ----------
-        .. [1] Theory note paper1_structured_data, section 6.2 [derived].
+        .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+           section "The race" [derived].
         """
         a = _starts(start)
         times = np.full_like(a, math.inf)
@@ -181,7 +185,8 @@ class Racer:
 
         References
         ----------
-        .. [1] Theory note paper1_structured_data, section 6.2, two-endpoint formula [derived].
+        .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+           section "The race" [derived].
         """
         a = _starts(start)
         check_real("level", level, above=0.0)
@@ -254,7 +259,8 @@ def predicted_winner(
 
     References
     ----------
-    .. [1] Theory note paper1_structured_data, section 6.2 [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "The race" [derived].
     """
     check_real("power", power, minimum=2.0, hint="below 2 both features grow and neither wins")
     robust, nonrobust = _starts(robust_coef0), _starts(nonrobust_coef0)
@@ -304,7 +310,8 @@ def win_probability(strength_ratio: float, width: int, power: float) -> float:
 
     References
     ----------
-    .. [1] Theory note paper1_structured_data, section 6.2 and check T3; the integral is ours [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "The race" [derived].
     """
     ratio = check_real("strength_ratio", strength_ratio, above=0.0)
     m = check_integer("width", width, minimum=1)

@@ -85,7 +85,8 @@ def reduced_standard(
 
     References
     ----------
-    .. [1] Theory note paper1_structured_data, equation 6.1 [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "Standard training, reduced" [derived].
     """
     table, population = check_population(
         robust_table0,
@@ -196,7 +197,7 @@ def reduced_adversarial(
         S &\leftarrow S - \eta Q(\mathrm{diag}(\mathrm{amp}) + D^TS),\\
         H &\leftarrow H - \eta(Z^aQ^T + QZ^{aT}) + \eta^2 Q\,YY^T Q^T,
 
-    which is 6.3 with its products K H K^T multiplied out: :math:`WY^T = Z^a`, so a step
+    where no product of two (K, K) matrices is left: :math:`WY^T = Z^a`, so a step
     costs O(K^2 k). A budget restricted to a span of features (threats O, V and UV)
     projects the gradient; then H is not needed. [derived]
 
@@ -247,8 +248,8 @@ def reduced_adversarial(
 
     References
     ----------
-    .. [1] Theory note paper1_structured_data, equation 6.3 [derived].
-    .. [2] Theory note paper1_threat_models, sections 1 and 5, the subspaces [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "One-step adversarial training, reduced" [derived].
     """
     start, population = check_population(
         robust_table0,

@@ -1,6 +1,6 @@
 r"""Why adversarial training stops the non-robust feature, and the limit of robustness.
 
-Theory note paper1_structured_data, sections 6.4 and 6.5 [derived].
+Documentation, page "Structured data", sections "Saturation" to "What cannot be robust" [derived].
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def saturation_level(
 
     References
     ----------
-    .. [1] Theory note paper1_structured_data, section 6.4 [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "Saturation" [derived].
     """
     q, rho = check_activation(power, smoothing)
     if q <= 1.0:
@@ -124,7 +125,8 @@ def saturation_rate(
 
     References
     ----------
-    .. [1] Theory note paper1_structured_data, equations 6.3 and 6.4 for one neuron [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "Saturation" [derived].
     """
     q, rho = check_activation(power, smoothing)
     beta = check_real("nonrobust_strength", nonrobust_strength, above=0.0)
@@ -158,7 +160,7 @@ def nonrobust_escapes(
     Parameters
     ----------
     robust_coef, nonrobust_coef : array_like, broadcastable
-        Largest own-class coefficients when the clip starts to bind; for B the note takes
+        Largest own-class coefficients when the clip starts to bind; for B take
         B* of :func:`saturation_level`. What is not positive does not race.
     n_robust_patches, n_nonrobust_patches : int
         :math:`P_R` and :math:`P_{NR}`, at least 0.
@@ -176,7 +178,8 @@ def nonrobust_escapes(
 
     References
     ----------
-    .. [1] Theory note paper1_structured_data, section 6.4, clipped-phase race rule [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "The clipped race" [derived].
     """
     q = check_real("power", power, minimum=2.0, hint="below 2 there is no race")
     eps = check_real("radius", radius, minimum=0.0)
@@ -220,8 +223,8 @@ def writing_radius(
 
     References
     ----------
-    .. [1] Theory note paper1_structured_data, section 6.5 [derived].
-    .. [2] Theory note paper1_threat_models, section 6 [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "What cannot be robust" [derived].
     """
     n_r = check_integer("n_robust_patches", n_robust_patches, minimum=1)
     n_nr = check_integer("n_nonrobust_patches", n_nonrobust_patches, minimum=0)
@@ -232,7 +235,7 @@ def writing_radius(
 def writing_attack_wins(
     radius: float, n_robust_patches: int, n_nonrobust_patches: int, robust_strength: float, power: float
 ) -> bool:
-    r"""Return whether worst-case robustness is excluded at a radius, by the condition of 6.5.
+    r"""Return whether worst-case robustness is excluded at a radius: the condition of `writing_radius`.
 
     Parameters
     ----------
@@ -252,7 +255,8 @@ def writing_attack_wins(
 
     References
     ----------
-    .. [1] Theory note paper1_structured_data, section 6.5 [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "What cannot be robust" [derived].
     """
     eps = check_real("radius", radius, minimum=0.0)
     limit = writing_radius(n_robust_patches, n_nonrobust_patches, robust_strength, power)

@@ -131,7 +131,8 @@ def reduced_from_weights(weights: FloatArray, data: PatchData) -> ReducedStart:
 
     References
     ----------
-    .. [1] Theory note paper1_structured_data, equations 6.1 and 6.3 [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "Standard training, reduced" [derived].
     """
     if data.robust_features is None or data.nonrobust_features is None:
         raise ValueError("data must know its features, got None; pass robust_features and nonrobust_features")
