@@ -334,6 +334,28 @@ def _sigmoid(g):
 
 
 @inner
+def _respond_power(z, power, slope):
+    """Write the slopes of z_0 + sum_{i>0} z_i^q in each z_i to `slope`; return that sum."""
+    slope[0] = 1.0
+    total = z[0]
+    for i in range(1, z.shape[0]):
+        u = z[i]
+        square = u * u
+        below = square if power == 3 else (square * square if power == 5 else abs(u) ** (power - 1))
+        slope[i] = power * below
+        total += u * below
+    return total
+
+
+@inner
+def _score(z, power, b, s, slope):
+    """Score of one row of preactivations, and its derivatives in them; power 0 is the symmetric network."""
+    if power > 0:
+        return _respond_power(z, power, slope)
+    return _respond(z, b, s, slope)
+
+
+@inner
 def _rows_per_block(n):
     """Blocks of equal length, none longer than BLOCK_ROWS."""
     blocks = (n + BLOCK_ROWS - 1) // BLOCK_ROWS
@@ -406,7 +428,7 @@ def _losses(f, sign, n, column, residual, statistics):
 
 @inner
 def _step_gradient(
-    X, sign, index, WT, sparse, b, s, norm, radius, n_inner, inner_step, dWT, statistics
+    X, sign, index, WT, sparse, power, b, s, norm, radius, n_inner, inner_step, dWT, statistics
 ):  # fmt: skip
     """Write the gradient of the mean attacked loss over the samples `index` (all if empty) to dWT."""
     d, m = WT.shape
@@ -434,19 +456,16 @@ def _step_gradient(
         Xb, yb = gathered[:rows], signs[:rows]
         _project(Xb, WT, sparse, Z[:rows])
         for r in range(rows):
-            f[r] = _respond(Z[r], b, s, A[r])
+            f[r] = _score(Z[r], power, b, s, A[r])
         _losses(f[:rows], yb, n, 0, residual, statistics)
         if attacked:
             delta[:rows] = 0.0
-            for inner_number in range(n_inner):
+            for _ in range(n_inner):
                 np.dot(A[:rows], WT.T, G[:rows])
                 _ascend(G[:rows], yb, Xb, delta[:rows], Y[:rows], norm, inner_step, radius)
                 np.dot(Y[:rows], WT, Z[:rows])
                 for r in range(rows):
-                    if inner_number == n_inner - 1:
-                        f[r] = _respond(Z[r], b, s, A[r])
-                    else:
-                        _slopes(Z[r], b, s, A[r])
+                    f[r] = _score(Z[r], power, b, s, A[r])
             _losses(f[:rows], yb, n, 2, residual, statistics)
         if not dense_update:
             for r in range(rows):
@@ -522,46 +541,49 @@ def neuron_parts(CT, squares, label_weights, winner, pure, dense, rest):
 
 
 @jit
-def symmetric_scores(X, WT, b, s, f):
-    """f[r] = sum_i psi(<w_i, x_r>)."""
+def scores(X, WT, power, b, s, f):
+    """f[r], the score of each row of X."""
     R = _rows_per_block(X.shape[0])
     Z, A = np.empty((R, WT.shape[1])), np.empty(WT.shape[1])
     for start in range(0, X.shape[0], R):
         rows = min(R, X.shape[0] - start)
         np.dot(X[start : start + rows], WT, Z[:rows])
         for r in range(rows):
-            f[start + r] = _respond(Z[r], b, s, A)
+            f[start + r] = _score(Z[r], power, b, s, A)
 
 
 @jit
-def symmetric_input_gradient(X, WT, b, s, G):
-    """G[r] = sum_i psi'(<w_i, x_r>) w_i."""
+def input_gradients(X, WT, power, b, s, G):
+    """G[r], the gradient of the score at each row of X."""
     R = _rows_per_block(X.shape[0])
     Z, A = np.empty((R, WT.shape[1])), np.empty((R, WT.shape[1]))
     for start in range(0, X.shape[0], R):
         rows = min(R, X.shape[0] - start)
         np.dot(X[start : start + rows], WT, Z[:rows])
         for r in range(rows):
-            _slopes(Z[r], b, s, A[r])
+            _score(Z[r], power, b, s, A[r])
         np.dot(A[:rows], WT.T, G[start : start + rows])
 
 
 @jit
-def symmetric_weight_gradient(
-    X, sign, index, WT, b, s, norm, radius, n_inner, inner_step, dWT, statistics
+def weight_gradient(
+    X, sign, index, WT, power, b, s, norm, radius, n_inner, inner_step, dWT, statistics
 ):  # fmt: skip
     """Gradient of the mean loss at attacked points over the rows `index` (all if empty), STEP_STATISTICS."""
-    _step_gradient(X, sign, index, WT, False, b, s, norm, radius, n_inner, inner_step, dWT, statistics)
+    _step_gradient(
+        X, sign, index, WT, False, power, b, s, norm, radius, n_inner, inner_step, dWT, statistics
+    )  # fmt: skip
 
 
 @jit
-def symmetric_trajectory(
-    X, sign, batches, sparse, WT, base, left, right, bias, smoothing, step_size, decay,
+def trajectory(
+    X, sign, batches, sparse, WT, power, base, left, right, bias, smoothing, step_size, decay,
     norm, radius, n_inner, inner_step, dictionary, label_weights,
     record_at, keep_at, update, winner, pure, dense, rest, statistics, kept,
 ):  # fmt: skip
     """Gradient descent on WT (d, m) in place, states recorded before each step.
 
+    power: 0 for the symmetric network; q for <v, x> + sum_i <w_i, x>^q, whose first column is v.
     bias, smoothing (T,): b and s of each step; batches (T, B) rows of X, or (T, 0) for all of them.
     `base` (d, m) with right (d, r) and left (m, r): WT = base + right left^T, and only the factors
     move; r = 0 trains WT itself. `dictionary` (d, D), or (0, 0) for the identity.
@@ -576,7 +598,7 @@ def symmetric_trajectory(
     t_record, t_keep = 0, 0
     for t in range(bias.shape[0]):
         _squares(WT, squares)
-        if record_at[t]:
+        if record_at[t] and winner.shape[1] > 0:
             CT = np.dot(dictionary.T, WT) if rotated else WT
             _neuron_parts(
                 CT, squares, label_weights, winner[t_record], pure[t_record], dense[t_record], rest[t_record]
@@ -588,7 +610,7 @@ def symmetric_trajectory(
                     kept[t_keep, i, j] = WT[j, i]
             t_keep += 1
         _step_gradient(
-            X, sign, batches[t], WT, sparse, bias[t], smoothing[t], norm, radius, n_inner, inner_step,
+            X, sign, batches[t], WT, sparse, power, bias[t], smoothing[t], norm, radius, n_inner, inner_step,
             dWT, statistics[t],
         )  # fmt: skip
         total = statistics[t, 0] + statistics[t, 2]
@@ -617,3 +639,133 @@ def symmetric_trajectory(
                 for i in range(m):
                     WT[j, i] -= step_size * dWT[j, i]
     return bias.shape[0]
+
+
+@inner
+def _gates(z, hard, b, s, gate):
+    """Write the gates of one row of <w0_i, x> (+ b_i where hard): psi'(z), or 1[z >= 0]."""
+    if not hard:
+        _slopes(z, b, s, gate)
+        return
+    for i in range(z.shape[0]):
+        gate[i] = 1.0 if z[i] >= 0.0 else z[i] * 0.0
+
+
+@inner
+def _gate_derivative(z, v, hard, sharpness, b, s, gate, out):
+    """Write v_i times the gate's derivative to `out`; a sigmoid takes the place of a hard gate."""
+    for i in range(z.shape[0]):
+        if hard:
+            g = _sigmoid(sharpness * z[i])
+            gate[i] = g
+            out[i] = v[i] * sharpness * g * (1.0 - g)
+        elif s == 0.0:
+            out[i] = 0.0
+        else:
+            a = abs(z[i])
+            bend = (_density(abs(a - b) / s) - _density((a + b) / s)) / s
+            out[i] = v[i] * (bend if z[i] > 0.0 else -bend)
+
+
+@inner
+def _gate_gradient(Z, V, VT, WT, shift, hard, sharpness, b, s, A, B, G, more):
+    """G = A V + (V's preactivations times the gates' derivatives) W0 on a block."""
+    for r in range(Z.shape[0]):
+        _gate_derivative(Z[r], V[r], hard, sharpness, b, s, A[r], B[r])
+    np.dot(A, VT.T, G)
+    np.dot(B, WT.T, more)
+    for r in range(G.shape[0]):
+        for c in range(G.shape[1]):
+            G[r, c] += more[r, c]
+
+
+@inner
+def _gate_forward(X, VT, WT, shift, hard, b, s, Z, V, A, f):
+    """Preactivations of gates and of V, gates and scores on a block."""
+    np.dot(X, WT, Z)
+    np.dot(X, VT, V)
+    for r in range(X.shape[0]):
+        if hard:
+            for i in range(Z.shape[1]):
+                Z[r, i] += shift[i]
+        _gates(Z[r], hard, b, s, A[r])
+        total = 0.0
+        for i in range(Z.shape[1]):
+            total += A[r, i] * V[r, i]
+        f[r] = total
+
+
+@jit
+def gate_scores(X, VT, WT, shift, hard, sharpness, b, s, f, G):
+    """Scores f of p(x) = sum_i gate_i(x) <v_i, x> with frozen gates, and their input gradients G.
+
+    VT, WT (d, m); shift (m,) biases of hard gates, whose gradient is that of sigmoid(sharpness z).
+    """
+    n, d = X.shape
+    m = VT.shape[1]
+    R = _rows_per_block(n)
+    Z, V, A, B = np.empty((R, m)), np.empty((R, m)), np.empty((R, m)), np.empty((R, m))
+    more = np.empty((R, d))
+    for start in range(0, n, R):
+        rows = min(R, n - start)
+        Xb, Gb = X[start : start + rows], G[start : start + rows]
+        _gate_forward(Xb, VT, WT, shift, hard, b, s, Z[:rows], V[:rows], A[:rows], f[start : start + rows])
+        _gate_gradient(
+            Z[:rows], V[:rows], VT, WT, shift, hard, sharpness, b, s, A[:rows], B[:rows], Gb, more[:rows]
+        )
+
+
+@jit
+def gate_trajectory(
+    X, sign, batches, VT, WT, shift, hard, sharpness, b, s, step_size, decay, norm, radius, n_inner,
+    inner_step, n_steps, keep_at, update, statistics, kept,
+):  # fmt: skip
+    """Gradient descent on VT (d, m) in place, the gates WT frozen; arguments as for `trajectory`."""
+    d, m = VT.shape
+    full = batches.shape[1] == 0
+    n = X.shape[0] if full else batches.shape[1]
+    Xb, yb, f, residual = np.empty((n, d)), np.empty(n), np.empty(n), np.empty(n)
+    Z, V, A, B = np.empty((n, m)), np.empty((n, m)), np.empty((n, m)), np.empty((n, m))
+    G, more, delta, Y = np.empty((n, d)), np.empty((n, d)), np.empty((n, d)), np.empty((n, d))
+    dVT, squares = np.empty((d, m)), np.empty(m)
+    t_keep = 0
+    for t in range(n_steps):
+        if keep_at[t]:
+            for j in range(d):
+                for i in range(m):
+                    kept[t_keep, i, j] = VT[j, i]
+            t_keep += 1
+        for r in range(n):
+            row = r if full else batches[t, r]
+            yb[r] = sign[row]
+            for c in range(d):
+                Xb[r, c] = X[row, c]
+                Y[r, c] = X[row, c]
+        statistics[t] = 0.0
+        _gate_forward(Xb, VT, WT, shift, hard, b, s, Z, V, A, f)
+        _losses(f, yb, n, 0, residual, statistics[t])
+        if norm != NONE:
+            delta[:] = 0.0
+            for _ in range(n_inner):
+                _gate_gradient(Z, V, VT, WT, shift, hard, sharpness, b, s, A, B, G, more)
+                _ascend(G, yb, Xb, delta, Y, norm, inner_step, radius)
+                _gate_forward(Y, VT, WT, shift, hard, b, s, Z, V, A, f)
+            _losses(f, yb, n, 2, residual, statistics[t])
+        _squares(VT, squares)
+        total = statistics[t, 0] + statistics[t, 2]
+        for i in range(m):
+            total += squares[i]
+        if not math.isfinite(total):
+            return t
+        if not update:
+            continue
+        for r in range(n):
+            for c in range(d):
+                Y[r, c] *= residual[r]
+        np.dot(Y.T, A, dVT)
+        for i in range(m):
+            squares[i] = decay * (1.0 + math.sqrt(squares[i]))
+        for j in range(d):
+            for i in range(m):
+                VT[j, i] -= step_size * (dVT[j, i] + squares[i] * VT[j, i])
+    return n_steps

@@ -3,6 +3,7 @@
 from featsim.models.activations import Activation
 from featsim.models.biased_network import BiasedReluNetwork, BiasedReluSpec
 from featsim.models.deep_network import DeepNetwork, DeepNtkSpec
+from featsim.models.frozen_gates import FrozenGateNetwork, FrozenGateSpec
 from featsim.models.kernel_machine import KernelMachine
 from featsim.models.linear import LinearModel
 from featsim.models.losses import Loss
@@ -14,6 +15,7 @@ from featsim.models.memoriser import (
     separation,
 )
 from featsim.models.ntk_network import NtkNetwork, NtkSpec, TangentNetwork, empirical_kernel
+from featsim.models.polynomial import PolynomialNetwork, PolynomialSpec, oracle_polynomial
 from featsim.models.power_network import (
     PowerNetwork,
     PowerNetworkSpec,
@@ -57,6 +59,8 @@ __all__ = [
     "DeepNetwork",
     "DeepNtkSpec",
     "DeepTangentKernel",
+    "FrozenGateNetwork",
+    "FrozenGateSpec",
     "GateKernel",
     "Kernel",
     "KernelMachine",
@@ -68,6 +72,8 @@ __all__ = [
     "Model",
     "NtkNetwork",
     "NtkSpec",
+    "PolynomialNetwork",
+    "PolynomialSpec",
     "PowerNetwork",
     "PowerNetworkSpec",
     "ReluNetwork",
@@ -90,6 +96,7 @@ __all__ = [
     "memorising_rule",
     "model_input_gradient",
     "model_scores",
+    "oracle_polynomial",
     "power_activation",
     "power_activation_slope",
     "sawtooth_square",

@@ -247,7 +247,7 @@ class SymmetricNetwork:
         """
         rows = flat_inputs(X, self.weights.shape[2])
         f = np.empty(len(rows))
-        kernel.symmetric_scores(locked(rows), self._transposed, self.bias, self.smoothing, f)
+        kernel.scores(locked(rows), self._transposed, 0, self.bias, self.smoothing, f)
         return f[:, None]
 
     def input_gradient(self, X: FloatArray, cotangent: FloatArray) -> FloatArray:
@@ -267,7 +267,7 @@ class SymmetricNetwork:
         """
         rows = flat_inputs(X, self.weights.shape[2])
         gradient = np.empty(rows.shape)
-        kernel.symmetric_input_gradient(locked(rows), self._transposed, self.bias, self.smoothing, gradient)
+        kernel.input_gradients(locked(rows), self._transposed, 0, self.bias, self.smoothing, gradient)
         gradient *= np.asarray(cotangent)
         shaped: FloatArray = gradient.reshape(X.shape)
         return shaped
@@ -293,8 +293,8 @@ class SymmetricNetwork:
         """
         rows = flat_inputs(X, self.weights.shape[2])
         gradient, statistics = np.empty(self._transposed.shape), np.empty(len(kernel.STEP_STATISTICS))
-        kernel.symmetric_weight_gradient(
-            locked(rows), locked(signs(y)), locked(np.empty(0), np.int64), self._transposed, self.bias,
+        kernel.weight_gradient(
+            locked(rows), locked(signs(y)), locked(np.empty(0), np.int64), self._transposed, 0, self.bias,
             self.smoothing, kernel.NONE, 0.0, 0, 0.0, gradient, statistics,
         )  # fmt: skip
         return np.ascontiguousarray(gradient.T)[None]

@@ -220,8 +220,8 @@ class PurificationStepper:
         kept = np.empty((len(keep), m, d))
         low_rank = left.shape[1] > 0
         base = np.ascontiguousarray(self._weights[0].T) if low_rank else np.empty((0, 0))
-        done = kernel.symmetric_trajectory(
-            locked(X), locked(sign), locked(batches, np.int64), self._sparse, WT, base, left, right,
+        done = kernel.trajectory(
+            locked(X), locked(sign), locked(batches, np.int64), self._sparse, WT, 0, base, left, right,
             bias, smoothing, schedule.step_size, schedule.weight_decay,
             ball.norm, ball.radius, ball.n_steps, ball.step_size,
             self._dictionary, locked(self.data.label_weights),

@@ -13,13 +13,16 @@ import numpy as np
 from featsim.models import (
     BiasedReluSpec,
     DeepNtkSpec,
+    FrozenGateSpec,
     NtkSpec,
+    PolynomialSpec,
     PowerNetworkSpec,
     SymmetricNetworkSpec,
     TwoLayerSpec,
 )
 from featsim.specs import Spec, spec_from_dict
 from featsim.traces import RunFolder, Trace, TraceError, check_writable, load_trace
+from featsim.training.baseline_stepper import BaselineStepper
 from featsim.training.capacity_stepper import CapacityStepper
 from featsim.training.cgro_stepper import CgroStepper
 from featsim.training.convergence_stepper import ConvergenceStepper
@@ -39,6 +42,8 @@ _STEPPERS: dict[type[Spec], StepperFactory] = {
     DeepNtkSpec: ConvergenceStepper,
     BiasedReluSpec: CapacityStepper,
     SymmetricNetworkSpec: PurificationStepper,
+    PolynomialSpec: BaselineStepper,
+    FrozenGateSpec: BaselineStepper,
 }
 
 
