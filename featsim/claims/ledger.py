@@ -18,7 +18,15 @@ MARKS = ("[source]", "[recalled]", "[derived]", "[choice]", "[measured]")
 
 
 class Verdict(enum.StrEnum):
-    """Outcome of a claim."""
+    """Outcome of a claim.
+
+    Attributes
+    ----------
+    REPRODUCED, NOT_REPRODUCED, PARTLY : str
+        All, none or some of its criteria hold.
+    VACUOUS : str
+        Something could not be measured at this size.
+    """
 
     REPRODUCED = "reproduced"
     NOT_REPRODUCED = "not reproduced"
@@ -282,6 +290,7 @@ def judge(claim: Claim, outcomes: Sequence[Outcome], quick: bool = False) -> Cla
     Returns
     -------
     ClaimResult
+        Findings, verdict and settings digest.
 
     Raises
     ------
@@ -305,7 +314,18 @@ def judge(claim: Claim, outcomes: Sequence[Outcome], quick: bool = False) -> Cla
 
 
 def all_as_expected(results: Iterable[ClaimResult]) -> bool:
-    """Return whether every verdict is the expected one, or differs in the way its claim explains."""
+    """Return whether every verdict is the expected one, or differs in the way its claim explains.
+
+    Parameters
+    ----------
+    results : iterable of ClaimResult
+        Judged claims.
+
+    Returns
+    -------
+    bool
+        The exit status of ``featsim claims`` in one bit.
+    """
     return all(result.as_expected or result.explained for result in results)
 
 

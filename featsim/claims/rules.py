@@ -45,17 +45,18 @@ def interval_covers(target: float) -> Rule:
     return Rule(f"95 % interval holds {target:.4g}", lambda e: e.low <= target <= e.high)
 
 
-def covers_within(target: float, slack: float) -> Rule:
-    """Accept a value within `slack` of `target`."""
-    return Rule(f"{target:.4g} +- {slack:.2g}", lambda e: abs(e.value - target) <= slack)
+def covers_within(target: float, slack: float, reason: str = "") -> Rule:
+    """Accept a value within `slack` of `target`; `reason` says where the slack comes from."""
+    text = f"{target:.4g} +- {slack:.2g}" + (f" ({reason})" if reason else "")
+    return Rule(text, lambda e: abs(e.value - target) <= slack)
 
 
 def as_measured(value: float, sd: float, n: int) -> Rule:
-    """Accept agreement with the note's measured mean +- sd over n seeds, to three standard errors.
+    """Accept agreement with the reference's measured mean +- sd over n seeds, to three standard errors.
 
-    The standard error is that of the difference: the note's and ours together.
+    The standard error is that of the difference: the reference's and ours together.
     """
     return Rule(
-        f"note's {value:g} +- {sd:g} over {n} seeds, to 3 standard errors of the difference",
+        f"reference's {value:g} +- {sd:g} over {n} seeds, to 3 standard errors of the difference",
         lambda e: not math.isnan(e.value) and abs(e.value - value) <= three_standard_errors(e, sd, n) + 1e-12,
     )

@@ -223,9 +223,9 @@ def logistic_crossing(x: npt.ArrayLike, hits: npt.ArrayLike, trials: npt.ArrayLi
     Returns
     -------
     Estimate
-        :math:`x_0` of :math:`p = 1/(1+e^{-b(x-x_0)})` at maximum likelihood, with the interval of
-        all :math:`x_0` whose profile likelihood a :math:`\chi^2_1` test does not reject; n counts
-        trials. Nothing if the successes do not vary.
+        :math:`x_0` of :math:`p = 1/(1+e^{-b(x-x_0)})`, rising or falling, at maximum likelihood,
+        with the interval of all :math:`x_0` whose profile likelihood a :math:`\chi^2_1` test does not
+        reject; n counts trials. Nothing if the successes do not vary.
 
     Raises
     ------
@@ -240,6 +240,8 @@ def logistic_crossing(x: npt.ArrayLike, hits: npt.ArrayLike, trials: npt.ArrayLi
     if h.sum() in (0.0, n.sum()) or np.ptp(a) == 0.0:
         return nothing()
     scale = float(np.ptp(a))
+    if np.sum(n * (a - np.average(a, weights=n)) * (h / np.maximum(n, 1.0))) < 0.0:
+        h = n - h  # falling: the failures rise, and cross 1/2 at the same place
 
     def cost(centre: float, log_steepness: float) -> float:
         z = math.exp(log_steepness) / scale * (a - centre)

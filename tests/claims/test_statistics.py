@@ -81,3 +81,9 @@ def test_logistic_crossing_of_separated_counts_lies_between_them():
 def test_three_standard_errors_adds_both_sides():
     ours = statistics.Estimate(0.0, -1.0, 1.0, 16, sd=4.0)
     assert statistics.three_standard_errors(ours, 3.0, 10) == pytest.approx(3.0 * math.sqrt(1.0 + 1.0))
+
+
+def test_logistic_crossing_of_a_falling_probability():
+    up = statistics.logistic_crossing([0.0, 1.0, 2.0, 3.0], [1, 3, 8, 10], [10, 10, 10, 10])
+    down = statistics.logistic_crossing([0.0, 1.0, 2.0, 3.0], [9, 7, 2, 0], [10, 10, 10, 10])
+    assert down == up

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from featsim.attacks import FeatureAttack, fgm
+from featsim.attacks import FeatureAttack
 from featsim.claims import statistics
 from featsim.claims.cases import Case, Measure, Outcome
 from featsim.claims.ledger import Claim, Criterion
@@ -22,9 +22,6 @@ from featsim.training import Recording
 S1 = get_scenario("structured-data/S1")
 _THREAT = S1.trainings["adversarial"].attack.threat  # type: ignore[union-attr]
 _FEATURE = Measure(attacked, (FeatureAttack(radius=_THREAT.radius),))
-_UNIT = Measure(attacked, (fgm(_THREAT),))
-_RAW = Measure(attacked, (S1.evaluations[1],))
-_STRONG = Measure(attacked, (S1.evaluations[-1],))
 _LEARNED = Measure(learned)
 _N_SEEDS = (40, 10)
 
@@ -37,7 +34,6 @@ def _t1(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
         "non-robust share": statistics.accuracy([f["share"] for f in final]),
         "A-feat accuracy": statistics.accuracy([f["accuracy"] for f in swap]),
         "accuracy on non-robust patches alone": statistics.accuracy([f["nonrobust_only"] for f in final]),
-        "A+/A0+": statistics.median([f["A"] / f["A0"] for f in final]),
     }
 
 
@@ -116,7 +112,11 @@ T7 = Claim(
     mark="[derived]",
     scenario=S1.name,
     criteria=(
-        Criterion("step at which B+ is within 20 % of its plateau", between(36, 73), "tens of steps"),
+        Criterion(
+            "step at which B+ is within 20 % of its plateau",
+            at_most(73),
+            "tens of steps; 36 to 73 in the reference's seeds",
+        ),
         Criterion(
             "plateau of B+",
             between(0.050, 0.070),

@@ -10,6 +10,8 @@ from featsim.scenarios import Scenario
 from featsim.training import Recording
 
 Cases = Callable[[bool], list[Case]]
+ENDS = Recording(every=1_000_000)
+"""Record the first and the last state."""
 
 
 def seeds(n_seeds: tuple[int, int], quick: bool) -> range:
@@ -42,6 +44,7 @@ def study(
     Returns
     -------
     callable
+        Its cases are ordered measure by measure.
     """
     what = Recording() if recording is None else recording
 
@@ -93,3 +96,58 @@ def by_seed(
         and (digest is None or outcome.case.scenario.digest() == digest)
     ]
     return [outcome.value for outcome in sorted(chosen, key=lambda outcome: outcome.case.seed)]
+
+
+def sweep(
+    base: Scenario,
+    training: str,
+    setting: str,
+    values: Sequence[float],
+    n_seeds: tuple[int, int],
+    measure: Measure,
+    recording: Recording | None = None,
+) -> Cases:
+    """Return a function of `quick` that lists the cases of one setting swept over values.
+
+    Every point has seeds of its own: a fit along the sweep takes its points as independent.
+
+    Parameters
+    ----------
+    base : Scenario
+        Setting that is changed.
+    training : str
+        Which of its trainings.
+    setting : str
+        What is changed, as for :meth:`Scenario.with_settings`.
+    values : sequence of float
+        The points.
+    n_seeds : tuple of int
+        Number of seeds per point at the default and at the quick size.
+    measure : Measure
+        What to measure.
+    recording : Recording, optional
+        What to record.
+
+    Returns
+    -------
+    callable
+        Its cases are ordered point by point.
+    """
+    what = Recording() if recording is None else recording
+    points = [base.with_settings({setting: value}) for value in values]
+
+    def cases(quick: bool) -> list[Case]:
+        size = len(seeds(n_seeds, quick))
+        return [
+            Case(point, training, i * size + j, measure, what)
+            for i, point in enumerate(points)
+            for j in range(size)
+        ]
+
+    return cases
+
+
+def split(outcomes: Sequence[Outcome], n_points: int) -> list[list[Any]]:
+    """Return the values of a sweep, one list over seeds per point."""
+    size = len(outcomes) // n_points
+    return [[o.value for o in outcomes[i * size : (i + 1) * size]] for i in range(n_points)]

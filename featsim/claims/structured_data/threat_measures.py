@@ -1,0 +1,140 @@
+"""What the claims on threat models measure on one run, and on networks of one pure feature."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from featsim.attacks import Attack, pgd, run_attack
+from featsim.certificates import tangent_chord
+from featsim.claims.cases import Run
+from featsim.data import PatchData, sample_like
+from featsim.models import TwoLayerNetwork
+from featsim.scenarios.structured_data import strongest
+from featsim.theory import (
+    input_l2_radius,
+    linf_nonrobust_radius,
+    linf_robust_radius,
+    own_feature_radii,
+    patch_l2_radius,
+)
+from featsim.threats import Threat
+
+
+def training_threat(run: Run) -> Threat:
+    """Return the budget of the scenario's adversarial training."""
+    threat: Threat = run.scenario.trainings["adversarial"].attack.threat  # type: ignore[union-attr]
+    return threat
+
+
+def robustness(run: Run, n_fresh: int = 0, threat: Threat | None = None) -> dict[str, float]:
+    """Return clean, attacked and certified accuracy, on training data or on fresh samples.
+
+    Certified samples cannot fall, so only the others are attacked; that no attack ever breaks a
+    certified sample is a claim of its own, see :func:`soundness`.
+    """
+    budget = training_threat(run) if threat is None else threat
+    data = sample_like(run.data, n_fresh, run.rng()) if n_fresh else run.data
+    scope = budget.scope == "patch"
+    certified = tangent_chord(run.network, data, budget).certified if scope else np.zeros(len(data.y), bool)
+    standing, clean = certified.copy(), np.ones(len(data.y), dtype=bool)
+    rest = np.flatnonzero(~certified)
+    if len(rest):
+        result = run_attack(strongest(budget), run.network, data.select(rest), run.rng(1))
+        standing[rest], clean[rest] = result.robust, result.clean_margin > 0
+    return {
+        "clean": float(clean.mean()),
+        "accuracy": float(standing.mean()),
+        "certified": float(certified.mean()),
+        "n": len(data.y),
+        "standing": int(standing.sum()),
+    }
+
+
+def soundness(run: Run, attack: Attack | None = None) -> dict[str, float]:
+    """Return the smallest attacked margin minus certified margin, and how many samples only one decides."""
+    threat = training_threat(run) if attack is None else attack.threat
+    bound = tangent_chord(run.network, run.data, threat)
+    chosen: Any = strongest(threat) if attack is None else attack
+    result = run_attack(chosen, run.network, run.data, run.rng(1))
+    slack = result.margin - bound.lower_margin
+    return {
+        "slack": float(np.nanmin(slack)),
+        "undecided": float(np.mean(result.robust & ~bound.certified)),
+    }
+
+
+def radius_sweep(run: Run, radii: tuple[float, ...]) -> list[float]:
+    """Return attacked accuracy under the training threat at other radii."""
+    threat = training_threat(run)
+    return [robustness(run, threat=threat.replace(radius=radius))["accuracy"] for radius in radii]
+
+
+def pure_network(data: PatchData, kind: str, coef: float, smoothing: float, power: float) -> TwoLayerNetwork:
+    """Return a network of one neuron per class along that class's u or v."""
+    features = data.robust_features if kind == "u" else data.nonrobust_features
+    assert features is not None
+    return TwoLayerNetwork(coef * features[:, None, :], power=power, smoothing=smoothing)
+
+
+def predicted_flip(run: Run, kind: str, coef: float) -> float:
+    """Return the closed-form radius of a pure network under the scenario's threat."""
+    data, model, threat = run.data, run.scenario.model, training_threat(run)
+    shape = {"power": model.power, "smoothing": model.smoothing}  # type: ignore[attr-defined]
+    counts = (data.n_robust_patches, data.n_nonrobust_patches)
+    strength, carriers, others = (
+        (data.robust_strength, *counts) if kind == "u" else (data.nonrobust_strength, *counts[::-1])
+    )
+    if threat.norm == "linf":
+        if kind == "u":
+            return linf_robust_radius(
+                coef,
+                coef,
+                robust_strength=strength,
+                n_robust_patches=carriers,
+                n_patches=sum(counts),
+                **shape,
+            )
+        return linf_nonrobust_radius(
+            coef,
+            coef,
+            nonrobust_strength=strength,
+            n_nonrobust_patches=carriers,
+            n_patches=sum(counts),
+            spread_dim=data.dim - data.n_classes,
+            **shape,
+        )
+    if threat.scope == "input":
+        return input_l2_radius(coef, strength, carriers, sum(counts), **shape)
+    if threat.subspace == "own":
+        return float(getattr(own_feature_radii(data.robust_strength, data.nonrobust_strength), _FIELD[kind]))
+    return patch_l2_radius(coef, strength, carriers, others, **shape)
+
+
+_FIELD = {"u": "robust", "v": "nonrobust"}
+
+
+def pure_flip(run: Run, kind: str, coef: float) -> dict[str, float]:
+    """Return where attack and certificate see a pure network fall, by bisection, over the closed form."""
+    model, threat = run.scenario.model, training_threat(run)
+    network = pure_network(run.data, kind, coef, model.smoothing, model.power)  # type: ignore[attr-defined]
+    predicted = predicted_flip(run, kind, coef)
+    # One class is enough: all are alike, and every rival is tried. Under one budget for the whole input
+    # equal patches that are stored once move alike; in the power region the optimum leaves them alone.
+    data = run.data.select([0]).merge_repeats()
+
+    def broken(radius: float) -> bool:
+        budget = threat.replace(radius=radius)
+        attack: Attack = pgd(budget, objective="targeted", starts=("clean", "filters", "features"))
+        if budget.scope == "patch":
+            attack = strongest(budget)
+        return not bool(run_attack(attack, network, data, run.rng()).robust[0])
+
+    low, high = 0.9 * predicted, 1.1 * predicted
+    if broken(low) or not broken(high):
+        return {"ratio": float("nan")}
+    while high - low > 2e-4 * predicted:
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if broken(middle) else (middle, high)
+    return {"ratio": 0.5 * (low + high) / predicted}

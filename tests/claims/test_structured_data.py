@@ -1,0 +1,111 @@
+"""The claims on structured data, their measures, and their verdicts at the quick size."""
+
+import math
+
+import numpy as np
+import pytest
+
+from featsim.attacks import run_attack
+from featsim.certificates import tangent_chord
+from featsim.claims import Verdict, all_as_expected, format_table, run_claims, select
+from featsim.claims.cases import Case, Measure, run_cases
+from featsim.claims.structured_data import scaling
+from featsim.claims.structured_data.learning import S1
+from featsim.claims.structured_data.measures import learned, reduction_error
+from featsim.claims.structured_data.race_measures import hit_times, plateaus, winners
+from featsim.claims.structured_data.threat_measures import pure_flip, robustness, soundness
+from featsim.scenarios import get_scenario
+from featsim.scenarios.structured_data import strongest
+from featsim.training import Recording
+
+
+def measure(function, *arguments, scenario=S1, training="standard", seed=0, **fields):
+    (outcome,) = run_cases([Case(scenario, training, seed, Measure(function, arguments), **fields)])
+    return outcome.value
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ("T1", "T2", "T8"),
+        ("O", "V", "UV", "worst-case", "masking"),
+        ("T9", "sign-step", "noise", "O-boundary"),
+    ],
+)
+def test_verdicts_at_the_quick_size(ids):
+    results = run_claims(select("structured-data", list(ids)), quick=True)
+    assert len(results) == len(ids)
+    assert all_as_expected(results), format_table(results)
+
+
+@pytest.mark.slow
+def test_whole_quick_ledger_gives_the_expected_verdicts():
+    results = run_claims(select("structured-data"), quick=True)
+    assert all_as_expected(results), format_table(results)
+    assert all(result.verdict is not Verdict.VACUOUS for result in results)
+
+
+def test_learned_agrees_with_the_trace():
+    trace = S1.run("standard", 0)
+    found = measure(learned)
+    assert found["B"] == pytest.approx(trace["nonrobust_coef"][-1].max(axis=1).mean())
+    assert found["share"] == pytest.approx(trace["nonrobust_share"][-1].mean())
+    step = int(found["fit_step"])
+    assert trace["clean_loss"][step] < 0.1 <= trace["clean_loss"][step - 1]
+    unfitted = measure(learned, scenario=S1.with_settings({"standard.schedule.n_steps": 5}))
+    assert math.isinf(unfitted["fit_step"])
+
+
+def test_reduction_error_sees_an_error():
+    tables = Recording(quantities=("robust_table", "nonrobust_table"), weights_at=(0,))
+    short = S1.with_settings({"n_steps": 60})
+    assert measure(reduction_error, 60, scenario=short, recording=tables) < 1e-13
+    # noise is outside the reduction, which refuses it instead of approximating
+    with pytest.raises(ValueError, match="noise-free"):
+        measure(reduction_error, 60, scenario=short.with_settings({"noise_std": 1e-3}), recording=tables)
+
+
+def test_robustness_attacks_what_is_not_certified():
+    scenario = get_scenario("structured-data/own-clean")
+    for training in ("standard", "adversarial"):
+        found = measure(robustness, scenario=scenario, training=training)
+        network = scenario.model.network(scenario.run(training, 0).final_weights)
+        data, _ = scenario.problem(0)
+        threat = scenario.trainings["adversarial"].attack.threat
+        full = run_attack(strongest(threat), network, data, np.random.default_rng(0))
+        assert found["accuracy"] == full.robust_accuracy
+        assert found["certified"] == tangent_chord(network, data, threat).certified_accuracy
+        assert measure(soundness, scenario=scenario, training=training)["slack"] >= 0.0
+
+
+def test_fresh_samples_share_features_but_not_noise():
+    scenario = get_scenario("structured-data/own").with_settings({"n_steps": 5})
+    found = measure(robustness, 8, scenario=scenario)
+    assert found["n"] == 8 and found == measure(robustness, 8, scenario=scenario)
+
+
+def test_a_pure_network_flips_at_its_closed_form_radius():
+    scenario = get_scenario("structured-data/linf")
+    found = measure(pure_flip, "v", 0.8, scenario=scenario, training=None)
+    assert found["ratio"] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_winners_and_times_of_the_race():
+    scenario = get_scenario("structured-data/race").with_settings({"n_nonrobust_patches": 64})
+    found = measure(winners, scenario=scenario, recording=Recording(every=1000))
+    assert found["won"] == found["classes"] == 4 and found["told"] >= 3
+    slow = get_scenario("structured-data/time-q3").with_settings({"init_std": 0.08})
+    times = measure(hit_times, 0.3, scenario=slow)
+    assert np.all(np.array(times["steps"]) >= np.array(times["predicted"]))
+    assert np.all(np.diff(np.array(times["steps"])[np.argsort(times["start"])]) <= 0)
+
+
+def test_plateaus_are_chosen_by_their_start():
+    scenario = get_scenario("structured-data/saturation-q3").with_settings({"n_steps": 40})
+    assert measure(plateaus, scenario=scenario, training="adversarial") == []
+
+
+def test_escape_radius_solves_the_clipped_race():
+    radius = scaling._escape_radius(0.03)
+    assert 0.2 < radius < 0.3
+    assert scaling._escape_radius(0.06) < radius  # a better start of u: v is given up earlier
