@@ -68,7 +68,7 @@ _WATCHED = ProjectedDescent(n_steps=500, step_size=0.2, judge=_NARROW)
 
 STRENGTH = Scenario(
     name="convergence/strength",
-    title="Adversaries of growing strength: training covers the one it meets, and only the exact one is worst",
+    title="Adversaries of growing strength: training covers the one it meets, only the exact one is worst",
     data=CircleSpec(jitter=0.3),
     n_samples=6,
     model=NtkSpec(width=256),
@@ -152,7 +152,7 @@ def capacity(ratio: float, n_samples: int, dim: int) -> Scenario:
     strong = pgd(threat, n_steps=28, starts=("clean", "random"), n_random=4, stop_when_broken=True)
     return Scenario(
         name="convergence/capacity",
-        title="Random points at separation 2, l2 balls: the least ReLU network that fits, plainly and robustly",
+        title="Random points, l2 balls: the least ReLU network that fits, plainly and robustly",
         data=SeparatedSphereSpec(dim=dim),
         n_samples=n_samples,
         model=BiasedReluSpec(width=8),
