@@ -12,8 +12,8 @@ line. Against the standard network both attacks go along the non-robust features
 examples are perturbations along the negative non-robust feature]. Against the adversarially trained
 network one step still spends most energy on the many non-robust patches, on what little v the network
 uses, while on the robust patch it pushes against u; many steps turn to the robust features: A-pgd writes
-foreign ones on all patches, which no network of this form withstands in this setting [derived]: see
-:doc:`/structured_data`, "What cannot be robust".
+foreign ones on all patches, which no network of this form withstands in this setting [derived], claim
+``structured-data/worst-case``.
 """
 
 import sys

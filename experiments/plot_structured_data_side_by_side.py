@@ -2,7 +2,8 @@
 
 Setting ``structured-data/S1``: one strong robust patch against forty weak non-robust ones, same data and
 initial weights for both trainings. Standard training mainly learns the non-robust features, and one-step
-adversarial training the robust ones [source: the claim in words; all constants are ours, choice].
+adversarial training the robust ones [source: the claim in words; all constants are ours, choice]: claims
+``structured-data/T1``, ``structured-data/T2`` and, for the dashed lines, ``structured-data/T8``.
 
 Above, the largest coefficient :math:`A^+` along the own robust feature and :math:`B^+` along the own
 non-robust one over the neurons of a class, mean over the classes; below, the share of the decision that
