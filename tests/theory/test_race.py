@@ -276,7 +276,7 @@ def test_escape_rule():
     assert nonrobust_escapes(-1.0, 0.1, radius=0.35, **s1)
 
 
-def test_writing_attack_of_section_6_5():
+def test_writing_attack():
     radius = writing_radius(1, 40, 1.0, 3.0)
     assert radius == pytest.approx(1.0 / (1.0 + 40 ** (1.0 / 3.0)))
     assert not writing_attack_wins(radius * 0.999, 1, 40, 1.0, 3.0)
