@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featsim.attacks import Attack, AttackResult, run_attack
-from featsim.certificates import CertificateResult, certify_linear, tangent_chord
-from featsim.models import LinearModel, Model, TwoLayerNetwork, wilson_interval
+from featsim.certificates import CertificateResult, certify_linear, certify_symmetric, tangent_chord
+from featsim.models import LinearModel, Model, SymmetricNetwork, TwoLayerNetwork, wilson_interval
 from featsim.threats import Threat
 
 if TYPE_CHECKING:
@@ -195,4 +195,6 @@ def certify_model(
         return certify_linear(model, data, threat)
     if isinstance(model, TwoLayerNetwork):
         return tangent_chord(model, data, threat)
+    if isinstance(model, SymmetricNetwork):
+        return certify_symmetric(model, data, threat)
     return None
