@@ -114,8 +114,8 @@ T7 = Claim(
     criteria=(
         Criterion(
             "step at which B+ is within 20 % of its plateau",
-            at_most(73),
-            "tens of steps; 36 to 73 in the reference's seeds",
+            between(36, 73),
+            "tens of steps",
         ),
         Criterion(
             "plateau of B+",

@@ -9,8 +9,8 @@ import numpy as np
 
 from featsim.claims import statistics
 from featsim.claims.cases import Case, Measure, Outcome
-from featsim.claims.ledger import Claim, Criterion
-from featsim.claims.rules import Rule, at_least, at_most, covers_within
+from featsim.claims.ledger import Claim, Criterion, Verdict
+from featsim.claims.rules import Rule, at_least, at_most, covers_within, interval_covers
 from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.race_measures import (
     hit_times,
@@ -111,13 +111,13 @@ def _t3_limit(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
 
 T3_LIMIT = Claim(
     id="structured-data/T3-small-start",
-    statement="From a ten times smaller start the race is decided nearer to S_NR = S_R",
+    statement="From a ten times smaller start the race is decided where S_NR = S_R",
     mark="[derived]",
     scenario=RACE.name,
     criteria=(
         Criterion(
             "P_NR at which v wins half of the classes, sigma_0 = 0.002",
-            covers_within(_TIE, _TIE - _NOTE_CROSSING, "nearer than the reference's 13 at sigma_0 = 0.02"),
+            interval_covers(_TIE),
             f"tends to P_R (alpha/beta)^q = {_TIE:.1f} as blow-up times grow like 1/sigma_0",
         ),
         Criterion(
@@ -128,6 +128,12 @@ T3_LIMIT = Claim(
         _SMALL_START, "standard", "n_nonrobust_patches", _SMALL_COUNTS, (40, 8), Measure(winners), ENDS
     ),
     analyse=_t3_limit,
+    found=Verdict.PARTLY,
+    explanation=(
+        "The crossing is nearer to the tie than from the standard start but still below it. After its "
+        "blow-up u has a linear region to cross in which v can still catch up; that this offset fades with "
+        "still smaller starts is our guess, not tested."
+    ),
 )
 
 # ------------------------------------------------------------------------------------------ T4: time
@@ -169,7 +175,7 @@ T4 = Claim(
         for criterion in (
             Criterion(
                 f"exponent at q = {q}",
-                covers_within(-(q - 2), 0.03, "the reference's own distance, -1.97 for -2"),
+                interval_covers(-(q - 2)),
                 f"-(q-2) = {-(q - 2)}, of hit time + rho^(q-1) B1^(2-q)/((q-2) g S_NR) in B0, per class",
             ),
             Criterion(
@@ -183,6 +189,13 @@ T4 = Claim(
     ),
     cases=_t4_cases,
     analyse=_t4,
+    found=Verdict.PARTLY,
+    explanation=(
+        "The law is that of continuous time. The offset of the slope shrinks as step_size is halved twice, "
+        "by about a third each time, so discrete steps explain part of it and not all; the error probability, "
+        "held constant in the law, changes too. The runs are nearly deterministic given the start, so that "
+        "the interval is narrower than the offset."
+    ),
 )
 
 CLAIMS = (T3, T3_LIMIT, T4)

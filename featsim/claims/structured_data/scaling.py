@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 from featsim.claims import statistics
 from featsim.claims.cases import Case, Measure, Outcome
 from featsim.claims.ledger import Claim, Criterion, Verdict
-from featsim.claims.rules import at_least, at_most, covers_within
+from featsim.claims.rules import at_least, at_most, covers_within, interval_covers
 from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.measures import learned
 from featsim.claims.structured_data.race_measures import (
@@ -75,9 +75,7 @@ T5 = Claim(
         for criterion in (
             Criterion(
                 f"slope at q = {q}",
-                covers_within(
-                    -1 / q, 0.01, "the reference's own distance, -0.336 for -1/3 and -0.258 for -1/4"
-                ),
+                interval_covers(-1 / q),
                 f"-1/q = {-1 / q:.3f} of log plateau in log eta_in",
             ),
             Criterion(
@@ -89,6 +87,12 @@ T5 = Claim(
     ),
     cases=_t5_cases,
     analyse=_t5,
+    found=Verdict.PARTLY,
+    explanation=(
+        "B nears B* only like t^(-1/(q-1)), so at a finite time the slope is off by a little, and the "
+        "interval of these nearly noise-free runs is narrower still. Four times as many steps take about "
+        "a third off the offset. Neurons whose predicted race lasts beyond a quarter of the run are left out."
+    ),
 )
 
 # ---------------------------------------------------------------------------------------- T6: radius
