@@ -192,7 +192,7 @@ T4 = Claim(
     found=Verdict.PARTLY,
     explanation=(
         "The law is that of continuous time. The offset of the slope shrinks as step_size is halved twice, "
-        "by about a third each time, so discrete steps explain part of it and not all; the error probability, "
+        "by about a third each time: discrete steps explain part of it, not all; the error probability, "
         "held constant in the law, changes too. The runs are nearly deterministic given the start, so that "
         "the interval is narrower than the offset."
     ),
