@@ -14,7 +14,7 @@ from featsim.validation import FloatArray
 if TYPE_CHECKING:
     from featsim.threats.threat import Threat
 
-_SMALL = 1e-300
+_SMALL = 1e-14
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -82,11 +82,13 @@ class SliceBudget(Budget):
         width = np.sqrt(np.sum(across * across, axis=1, keepdims=True))
         angle = np.arctan2(width, along)
         limit = self.half_angle[:, None]
-        direction = across / np.where(width > _SMALL, width, 1.0)
+        # The opposite point has no nearest direction, and rounding must not choose one.
+        known = width > _SMALL * np.abs(along)
+        direction = across / np.where(known, width, 1.0)
         turn = np.minimum(angle, limit)
         # x' - x = s((cos - 1) u + sin p), with 1 - cos = 2 sin^2(turn / 2) free of cancellation.
         step = length * (np.sin(turn) * direction - 2.0 * np.sin(0.5 * turn) ** 2 * unit)
-        step = np.where(width > _SMALL, step, 0.0)
+        step = np.where(known, step, 0.0)
         return np.concatenate([step, np.zeros((len(step), 1))], axis=1)
 
     def random(self, shape: tuple[int, ...], rng: np.random.Generator) -> FloatArray:
@@ -95,7 +97,7 @@ class SliceBudget(Budget):
         direction = rng.standard_normal(unit.shape)
         direction -= np.sum(direction * unit, axis=1, keepdims=True) * unit
         width = np.linalg.norm(direction, axis=1, keepdims=True)
-        direction /= np.where(width > _SMALL, width, 1.0)
+        direction /= np.where(width > 0.0, width, 1.0)
         level = rng.uniform(size=(len(unit), 1)) ** (1.0 / max(unit.shape[1] - 1, 1))
         turn = level * self.half_angle[:, None]
         step = self._lengths[:, None] * (np.sin(turn) * direction - 2.0 * np.sin(0.5 * turn) ** 2 * unit)

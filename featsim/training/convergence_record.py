@@ -108,8 +108,11 @@ class Probes:
         self._size = float(np.linalg.norm(self.kernel))
 
     def drift(self, kernel: FloatArray) -> float:
-        """Return the relative change of the kernel in Frobenius norm."""
-        return float(np.linalg.norm(kernel - self.kernel)) / self._size
+        """Return the relative change of the kernel in Frobenius norm; 0 for one that stays zero."""
+        change = float(np.linalg.norm(kernel - self.kernel))
+        if self._size == 0.0:  # no gate was open
+            return np.inf if change > 0.0 else 0.0
+        return change / self._size
 
     def gap(self, network: Network, scores: FloatArray) -> float:
         """Return the largest distance between the network and its linearisation at W_0."""

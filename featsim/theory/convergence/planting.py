@@ -77,5 +77,6 @@ def plant_targets(
     """
     residual = targets - network.scores(points)[:, 0]
     shift = ridge * float(np.trace(gram)) / len(gram)
-    coefficients = np.asarray(np.linalg.solve(gram + shift * np.eye(len(gram)), residual), dtype=np.float64)
-    return plant(network, points, coefficients)
+    # Least squares, as a small network may have no open gate at all, and then no kernel.
+    coefficients = np.linalg.lstsq(gram + shift * np.eye(len(gram)), residual, rcond=None)[0]
+    return plant(network, points, np.asarray(coefficients, dtype=np.float64))
