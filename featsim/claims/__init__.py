@@ -7,6 +7,7 @@ from featsim.claims.ledger import (
     Finding,
     Verdict,
     all_as_expected,
+    all_explained,
     judge,
     run_claims,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "Rule",
     "Verdict",
     "all_as_expected",
+    "all_explained",
     "format_markdown",
     "format_table",
     "judge",

@@ -314,6 +314,22 @@ def judge(claim: Claim, outcomes: Sequence[Outcome], quick: bool = False) -> Cla
 
 
 def all_as_expected(results: Iterable[ClaimResult]) -> bool:
+    """Return whether every verdict is the expected one: exit status 0 of ``featsim claims``.
+
+    Parameters
+    ----------
+    results : iterable of ClaimResult
+        Judged claims.
+
+    Returns
+    -------
+    bool
+        False also where a verdict differs in a way that its claim explains.
+    """
+    return all(result.as_expected for result in results)
+
+
+def all_explained(results: Iterable[ClaimResult]) -> bool:
     """Return whether every verdict is the expected one, or differs in the way its claim explains.
 
     Parameters
@@ -324,7 +340,7 @@ def all_as_expected(results: Iterable[ClaimResult]) -> bool:
     Returns
     -------
     bool
-        The exit status of ``featsim claims`` in one bit.
+        False where something came out that nobody has accounted for.
     """
     return all(result.as_expected or result.explained for result in results)
 

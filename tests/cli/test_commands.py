@@ -96,6 +96,7 @@ class TestClaims:
 
         fake = types.ModuleType("featsim.claims")
         fake.select, fake.run_claims = select, run_claims
+        fake.all_as_expected = lambda results: all(result.as_expected for result in results)
         fake.format_table = lambda results: f"{len(results)} judged"
         fake.write_ledger = lambda results, folder: calls.update(written=str(folder))
         monkeypatch.setitem(__import__("sys").modules, "featsim.claims", fake)
