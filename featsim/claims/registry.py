@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from featsim.claims import convergence, structured_data
+from featsim.claims import cgro, convergence, purification, structured_data
 from featsim.claims.ledger import Claim
 
-_ALL = {claim.id: claim for claim in (*structured_data.CLAIMS, *convergence.CLAIMS)}
+_ALL = {
+    claim.id: claim
+    for claim in (*structured_data.CLAIMS, *purification.CLAIMS, *cgro.CLAIMS, *convergence.CLAIMS)
+}
 
 
 def select(theory: str | None = None, ids: Sequence[str] | None = None) -> list[Claim]:

@@ -14,6 +14,7 @@ __all__ = [
     "certify_model",
     "clean_accuracy",
     "evaluate",
+    "line_flip_distance",
     "part_accuracy",
     "population",
     "robust_interval",

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from featsim.attacks import signal_positions
+from featsim.attacks import line_margins, signal_positions
 from featsim.data import SignalNoiseData
 from featsim.models import (
     Model,
@@ -269,3 +269,34 @@ def _radii(radii: npt.ArrayLike) -> FloatArray:
     if eps[0] < 0.0 or np.any(np.diff(eps) <= 0.0):
         raise ValueError(f"radii must be >= 0 and increasing, got {eps.tolist()}")
     return eps
+
+
+def line_flip_distance(network: PowerNetwork, data: SignalNoiseData) -> FloatArray:
+    r"""Return how far on the signal line the decision of each sample flips, in closed form.
+
+    On either side of 0 the signal score is :math:`\pm|c|^q H_\pm` with one number :math:`H_\pm`, so
+    the margin vanishes at :math:`|c| = (-V/H)^{1/q}`.
+
+    Parameters
+    ----------
+    network : PowerNetwork
+        The network.
+    data : SignalNoiseData
+        Samples.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        Distance from the signal patch to the nearest position of margin 0; inf where there is none.
+    """
+    found = line_margins(network, data, None)
+    here, sign, memory = signal_positions(data), data.signs, found["memory"]
+    nearest = np.full(len(here), np.inf)
+    for side in (1.0, -1.0):
+        height = sign * network.line_score(data.signal, np.full(len(here), side))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(height != 0.0, -memory / height, np.nan)
+            position = side * np.where(ratio >= 0.0, np.abs(ratio), np.nan) ** (1.0 / network.power)
+        distance = np.abs(position - here)
+        nearest = np.where(distance < nearest, distance, nearest)
+    return nearest

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from featsim.data import PatchData
-from featsim.images.image_set import load
+from featsim.images.image_set import ImageSet, load
 from featsim.images.patching import Patching, mean_image, patch_images
 from featsim.specs import Spec
 from featsim.validation import check_choice, check_generator, check_integer
@@ -32,6 +32,8 @@ class ImageDataSpec(Spec):
         How images are cut.
     split : {"second", "first"}
         Split B or split A.
+    groups : tuple of tuples of int or None
+        Classes to merge, see :meth:`featsim.images.ImageSet.relabel`; None keeps those of the set.
 
     Raises
     ------
@@ -48,11 +50,17 @@ class ImageDataSpec(Spec):
     images: str = "digits"
     patching: Patching
     split: str = "second"
+    groups: tuple[tuple[int, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         check_choice("split", self.split, _SPLITS)
         if not isinstance(self.patching, Patching):
             raise TypeError(f"patching must be a Patching, got {type(self.patching).__name__}")
+        if self.groups is not None:
+            merged = tuple(
+                tuple(check_integer("groups", label, minimum=0) for label in group) for group in self.groups
+            )
+            object.__setattr__(self, "groups", merged)
 
     def sample(self, n_samples: int, rng: np.random.Generator) -> PatchData:
         """Draw a split of `n_samples` training images.
@@ -101,10 +109,14 @@ class ImageDataSpec(Spec):
         ValueError
             If there are fewer.
         """
-        data = patch_images(load(self.images, "test"), self.patching, mean=mean_image(self._pool()))
+        data = patch_images(self._images("test"), self.patching, mean=mean_image(self._pool()))
         if n_samples is None:
             return data
         return data.select(slice(check_integer("n_samples", n_samples, minimum=1, maximum=data.n_samples)))
 
     def _pool(self) -> PatchData:
-        return patch_images(load(self.images, "train"), self.patching)
+        return patch_images(self._images("train"), self.patching)
+
+    def _images(self, split: str) -> ImageSet:
+        images = load(self.images, split)
+        return images if self.groups is None else images.relabel(self.groups)

@@ -14,6 +14,7 @@ from typing import Any
 
 from featsim.attacks import SignalAttack, pgd
 from featsim.data import HardCubeSpec, MarginMixtureSpec, SignalNoiseSpec
+from featsim.images import ImageDataSpec, Patching
 from featsim.models import MemoriserSpec, MemorisingRuleSpec, PowerNetworkSpec
 from featsim.scenarios.scenario import Scenario, Training
 from featsim.specs import Spec
@@ -119,6 +120,25 @@ G = Scenario(
     ),
 )
 
+_IMAGE_THREAT = Threat(radius=0.6, scope="input")
+_IMAGE_SCHEDULE = Schedule(n_steps=4000, step_size=0.05)
+DIGITS = Scenario(
+    name="cgro/digits",
+    title="Even against odd 8x8 digits, whole images: robust on the training images, much less on others",
+    data=ImageDataSpec(
+        images="digits", patching=Patching(), groups=(tuple(range(0, 10, 2)), tuple(range(1, 10, 2)))
+    ),
+    n_samples=200,
+    model=PowerNetworkSpec(width=120, power=2.0, activation="relu", init_std=0.05),
+    trainings={
+        "standard": Training(schedule=_IMAGE_SCHEDULE),
+        "adversarial": Training(
+            schedule=_IMAGE_SCHEDULE, attack=Mixture(attack=pgd(_IMAGE_THREAT, n_steps=3), weight=1.0)
+        ),
+    },
+    evaluations=(pgd(_IMAGE_THREAT, n_steps=20, n_random=2),),
+)
+
 CUBE = Scenario(
     name="cgro/cube",
     title="Vertices of a cube whose label is tagged within reach of the attack: a network written down",
@@ -136,4 +156,4 @@ SEPARABLE = Scenario(
     trainings={},
 )
 
-SCENARIOS = (A, B, C, D, E, G, CUBE, SEPARABLE)
+SCENARIOS = (A, B, C, D, E, G, DIGITS, CUBE, SEPARABLE)
