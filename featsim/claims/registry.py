@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from featsim.claims import cgro, convergence, structured_data
+from featsim.claims import cgro, convergence, purification, structured_data
 from featsim.claims.ledger import Claim
 
 _ALL = {
     claim.id: claim
-    for claim in (*structured_data.CLAIMS, *cgro.CLAIMS, *convergence.CLAIMS)
+    for claim in (*structured_data.CLAIMS, *purification.CLAIMS, *cgro.CLAIMS, *convergence.CLAIMS)
 }
 
 

@@ -23,8 +23,8 @@ class Purification:
         Cosines of w0 with w, of w with w', and of w0 with w'; nan for a neuron that is 0.
     projection : ndarray, shape (m,)
         beta of :math:`w = \beta w' + v` with v orthogonal to w'.
-    clean_norm : ndarray, shape (m,)
-        Norm of w.
+    clean_norm, robust_norm : ndarray, shape (m,)
+        Norms of w and w'.
 
     References
     ----------
@@ -38,11 +38,12 @@ class Purification:
     initial_robust: FloatArray
     projection: FloatArray
     clean_norm: FloatArray
+    robust_norm: FloatArray
 
     @property
     def live(self) -> npt.NDArray[np.bool_]:
-        """Which clean neurons have more than a tenth of the largest norm."""
-        live: npt.NDArray[np.bool_] = self.clean_norm > LIVE * self.clean_norm.max()
+        """Which neurons are still live at the end: norm of w' above a tenth of the largest."""
+        live: npt.NDArray[np.bool_] = self.robust_norm > LIVE * self.robust_norm.max()
         return live
 
     @property
@@ -53,19 +54,24 @@ class Purification:
         return holds
 
     def statistics(self) -> dict[str, float]:
-        """Return means over neurons, plain and (``_weighted``) by the norm of w, and the principle's share.
+        """Return means over neurons, plain and weighted, and the principle's share.
 
         Returns
         -------
         dict of str to float
-            Three cosines twice, and ``"principle"``, the share of live neurons for which it holds.
+            Three cosines, plain and (``_weighted``) by the energy of the later of the two states;
+            ``"principle"``, the share of live neurons for which it holds.
         """
         found: dict[str, float] = {}
-        for name in ("initial_clean", "clean_robust", "initial_robust"):
+        for name, norm in (
+            ("initial_clean", self.clean_norm),
+            ("clean_robust", self.robust_norm),
+            ("initial_robust", self.robust_norm),
+        ):
             values: FloatArray = getattr(self, name)
             finite = np.isfinite(values)
             found[name] = float(values[finite].mean())
-            weight = self.clean_norm[finite]
+            weight = norm[finite] ** 2
             found[f"{name}_weighted"] = float((weight * values[finite]).sum() / weight.sum())
         found["principle"] = float(self.holds[self.live].mean())
         return found
@@ -115,6 +121,7 @@ def purification(initial: Any, clean: Any, robust: Any) -> Purification:
         initial_robust=cosine(0, 2),
         projection=projection,
         clean_norm=norms[1],
+        robust_norm=norms[2],
     )
 
 

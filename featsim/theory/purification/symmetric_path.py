@@ -49,7 +49,10 @@ class SymmetricState:
 class CodeSource(Protocol):
     """Where expectations over codes come from; coordinates are signed so that every label is +1."""
 
-    dim: int
+    @property
+    def dim(self) -> int:
+        """Number d of features."""
+        ...
 
     def moments(self, state: SymmetricState, radius: float) -> tuple[float, float]:
         """Return the gradients of the mean logistic loss in c and beta at FGM points, sign reversed."""
