@@ -94,7 +94,7 @@ def few_steps(module, config, jobs):
     return module.compute(small_config, jobs)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("plot_structured_data_s")])
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("plot_structured_data_side")])
 def test_simulation_follows_the_recursion(name):
     module = importlib.import_module(name)
     config = importlib.import_module("_figure").plain_json(module.configuration("quick"))
