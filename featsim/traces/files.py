@@ -78,10 +78,15 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
+def is_temporary(path: Path) -> bool:
+    """Say whether this is a file that is being written, or was left by an interrupted write."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
 def remove_temporary_files(folder: Path) -> None:
     """Remove what interrupted writes left in `folder`. Only for the one process that writes there."""
     for path in folder.iterdir():
-        if _TEMPORARY.fullmatch(path.name):
+        if is_temporary(path):
             path.unlink(missing_ok=True)
 
 

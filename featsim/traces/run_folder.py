@@ -7,6 +7,7 @@ again, so that a resumed run has each record once, and the same bits.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 from collections.abc import Iterable, Mapping
@@ -16,7 +17,13 @@ from typing import Any, Self
 import numpy as np
 
 from featsim.traces.axes import RECORD_AXES, resolve_axes
-from featsim.traces.files import TraceError, check_writable, plain_json, remove_temporary_files
+from featsim.traces.files import (
+    TraceError,
+    check_writable,
+    is_temporary,
+    plain_json,
+    remove_temporary_files,
+)
 from featsim.traces.lock import LOCK, WriterLock
 from featsim.traces.manifest import (
     MANIFEST,
@@ -92,21 +99,15 @@ class RunFolder(RunReader):
         OSError
             If the folder cannot be written in.
         """
-        folder = check_writable(path)
         arrays = {name: np.asarray(value) for name, value in inputs.items()}
         manifest = _new_manifest(spec, axes, arrays, meta, versions)
-        if not (folder / MANIFEST).exists():
-            remove_temporary_files(folder)
-            if any(folder.iterdir()):
-                raise TraceError(f"{folder} is not empty and holds no featsim run; choose another folder")
-            write_manifest(folder, manifest)
-        found = read_manifest(folder)
-        check_same_setting(folder, found["spec"], manifest["spec"])
-        check_same_setting(folder, found["axes"], manifest["axes"], "axes")
-        check_same_inputs(folder, found["inputs"], manifest["inputs"])
-        if not (folder / "inputs.npz").exists():  # new, or killed before its inputs were written
-            write_npz(folder / "inputs.npz", "inputs", arrays, {})
-        return cls.open(folder, write=True)
+        folder, lock = _lock_new(path)
+        try:
+            _start(folder, manifest, arrays)
+            return cls._writer(folder, lock)
+        except BaseException:
+            lock.release(remove=not (folder / MANIFEST).exists())
+            raise
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, write: bool = False) -> Self:
@@ -129,7 +130,7 @@ class RunFolder(RunReader):
         ------
         TraceError
             If this is not a run folder, a part of it is damaged, or, with `write`,
-            another process is writing it.
+            another writer has it.
         """
         folder = Path(path)
         if not write:
@@ -137,12 +138,16 @@ class RunFolder(RunReader):
         read_manifest(folder)
         lock = WriterLock(folder)
         try:
-            remove_temporary_files(folder)
-            run = cls(folder, lock)
-            run._rewind()
+            return cls._writer(folder, lock)
         except BaseException:
             lock.release()
             raise
+
+    @classmethod
+    def _writer(cls, folder: Path, lock: WriterLock) -> Self:
+        remove_temporary_files(folder)
+        run = cls(folder, lock)
+        run._rewind()
         return run
 
     def _rewind(self) -> None:
@@ -310,19 +315,29 @@ class RunFolder(RunReader):
             self._lock = None
 
     def remove(self) -> None:
-        """Delete the run's own files, and the folder if nothing else is in it."""
-        self.close()
-        names = [
-            "final.npz",
-            "checkpoint.npz",
-            *reversed(chunk_names(self.path)),
-            "inputs.npz",
-            LOCK,
-            MANIFEST,
-        ]
-        for name in names:
-            (self.path / name).unlink(missing_ok=True)
-        if not any(self.path.iterdir()):
+        """Delete the run's own files, and the folder if nothing else is in it.
+
+        Raises
+        ------
+        TraceError
+            If another writer has the run.
+        OSError
+            If a file cannot be deleted.
+        """
+        lock = self._lock or WriterLock(self.path)
+        self._lock = None
+        try:
+            for name in (
+                *("final.npz", "checkpoint.npz"),
+                *reversed(chunk_names(self.path)),
+                *("inputs.npz", MANIFEST),
+            ):
+                (self.path / name).unlink(missing_ok=True)
+        except BaseException:
+            lock.release()
+            raise
+        lock.release(remove=True)  # last: until here nobody may start anew in the folder
+        with contextlib.suppress(OSError):  # something else is in it, perhaps the next run already
             self.path.rmdir()
 
     def _set_status(self, status: str, message: str) -> None:
@@ -336,6 +351,29 @@ class RunFolder(RunReader):
             raise TraceError(
                 f"{self.path} was opened for reading; open it with write=True to go on with the run"
             )
+
+
+def _lock_new(path: str | os.PathLike[str]) -> tuple[Path, WriterLock]:
+    """Make the folder and hold it, before anything in it is read or changed."""
+    while True:
+        folder = check_writable(path)
+        # Another writer may be removing its run, and the folder with it.
+        with contextlib.suppress(FileNotFoundError):
+            return folder, WriterLock(folder)
+
+
+def _start(folder: Path, manifest: dict[str, Any], inputs: Mapping[str, Array]) -> None:
+    """Write manifest and inputs of a new run, or check those of a run that is there."""
+    if not (folder / MANIFEST).exists():
+        if any(path.name != LOCK and not is_temporary(path) for path in folder.iterdir()):
+            raise TraceError(f"{folder} is not empty and holds no featsim run; choose another folder")
+        write_manifest(folder, manifest)
+    found = read_manifest(folder)
+    check_same_setting(folder, found["spec"], manifest["spec"])
+    check_same_setting(folder, found["axes"], manifest["axes"], "axes")
+    check_same_inputs(folder, found["inputs"], manifest["inputs"])
+    if not (folder / "inputs.npz").exists():  # new, or killed before its inputs were written
+        write_npz(folder / "inputs.npz", "inputs", inputs, {})
 
 
 def _new_manifest(

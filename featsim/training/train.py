@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import warnings
@@ -221,6 +222,9 @@ def _run(stepper: Stepper, spec: RunSpec, out: str | os.PathLike[str] | None, pr
     if target is not None and target.exists() and not folder.exists():
         raise TraceError(f"{target} exists already; choose another name or remove it")
     run = RunFolder.create(folder, spec.to_dict(), stepper.axes, stepper.inputs, meta=stepper.meta)
+    if target is not None and target.exists() and run.last_checkpoint() is None and run.status == "running":
+        run.remove()  # another run of that name ended between the first look and ours
+        raise TraceError(f"{target} exists already; choose another name or remove it")
     return _finish(run, target or folder, stepper, spec, progress)
 
 
@@ -247,7 +251,8 @@ def _finish(run: RunFolder, target: Path, stepper: Stepper, spec: RunSpec, progr
             message = f"{error}; the run is whole in {run.path}: free space, then resume it"
             warnings.warn(message, RuntimeWarning, stacklevel=3)
             return dataclasses.replace(trace, status="interrupted", message=message)
-        run.remove()
+        with contextlib.suppress(TraceError):  # another writer has come since, and will remove it
+            run.remove()
     finally:
         run.close()
     return trace
