@@ -61,7 +61,7 @@ def scenarios_of(config: Any) -> list[Scenario]:
 
 
 def nonrobust_racer(scenario: Any) -> Racer:
-    """Return the growth law of v (6.2 of the note) in a scenario with balanced classes."""
+    """Return the growth law of v (the race) in a scenario with balanced classes."""
     data, model = scenario.data, scenario.model
     return Racer(
         n_patches=data.n_nonrobust_patches,

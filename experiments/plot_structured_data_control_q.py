@@ -4,7 +4,7 @@ Settings ``structured-data/power-1`` to ``power-4``: standard training at expone
 activation, with the number of non-robust patches chosen so that :math:`S_{NR}/S_R` is near 1.95 for all.
 At q = 1 (ReLU) both features grow at constant rates in the ratio :math:`P_R\alpha : P_{NR}\beta`; at q = 2
 exponentially, and the rates decide; from q = 3 on the blow-up times decide, and with them the lottery of
-the initial weights (section 6.2 of the theory note, check T9, derived).
+the initial weights (claim ``structured-data/T9``, derived).
 
 (a-d) Largest coefficients :math:`A^+` and :math:`B^+` of every class of one seed. (e) Share of the losing
 feature in the logit, min(share, 1 - share): one small dot per class, a black bar at the mean with its 95 %

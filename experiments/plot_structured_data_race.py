@@ -2,8 +2,8 @@ r"""The race in standard training: which feature wins a class, against the numbe
 
 Setting ``structured-data/race``. While the loss of a class is untouched, each own-class coefficient grows on
 its own, and the feature with the smaller blow-up time wins: the non-robust one if and only if
-:math:`S_{NR}(B_0^+)^{q-2} > S_R(A_0^+)^{q-2}` with S = patches times strength^q (section 6.2 of the theory
-note, check T3, derived). A class counts as won by v where v carries more than half of its logit at the end.
+:math:`S_{NR}(B_0^+)^{q-2} > S_R(A_0^+)^{q-2}` with S = patches times strength^q (claim
+``structured-data/T3``, derived). A class counts as won by v where v carries more than half of its logit at the end.
 
 (a) Fraction of classes won by v, with 95 % Wilson intervals; every point has its own seeds. Dashed: the
 rule applied to the very initial weights of these runs. Expect a rise from below 0.1 to above 0.9, smooth
@@ -87,7 +87,7 @@ def draw(arrays: Arrays, config: Config) -> Figure:
                        label=rf"simulated, $\sigma_0$ = {init_std:g}")  # fmt: skip
         left.plot(counts, told.mean(axis=(1, 2)), **{**THEORY, "linestyle": (0, (4, 2))})
         draw_ratio(right, arrays[f"{name}_log_ratio"].ravel(), won.ravel(), look)
-    left.plot([], [], **THEORY, label="rule of 6.2 on the same initial weights")
+    left.plot([], [], **THEORY, label="rule of the race, same initial weights")
     tie = tie_patch_count(scenario.data.n_robust_patches, scenario.data.robust_strength,
                           scenario.data.nonrobust_strength, scenario.model.power)  # fmt: skip
     left.axvline(tie, color="black", linewidth=0.9, linestyle=":",
@@ -101,7 +101,7 @@ def draw(arrays: Arrays, config: Config) -> Figure:
     left.set_yticks([0, 0.25, 0.5, 0.75, 1])
     left.minorticks_off()
     left.legend(loc="upper left", fontsize=6.8)
-    right.plot([0.1, 1, 1, 10], [0, 0, 1, 1], **THEORY, label="rule of 6.2")
+    right.plot([0.1, 1, 1, 10], [0, 0, 1, 1], **THEORY, label="rule of the race")
     right.axhline(0.5, color="0.6", linewidth=0.7)
     right.set_xscale("log")
     right.set_xlim(0.1, 10)

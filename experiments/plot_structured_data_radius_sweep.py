@@ -3,7 +3,7 @@ r"""Radius sweep: which feature adversarial training learns, against the radius 
 Setting ``structured-data/radius``: S1 with one margin step per update, training radius swept. While the
 budget clips the step, attacked patches keep :math:`\beta-\epsilon` and :math:`\alpha-\epsilon` of their
 features, and v escapes if and only if :math:`P_{NR}(\beta-\epsilon)^q (B^*)^{q-2} > P_R(\alpha-\epsilon)^q
-(A^+)^{q-2}` (section 6.4 of the theory note, check T6, derived).
+(A^+)^{q-2}` (claim ``structured-data/T6``, derived).
 
 (a) Share of the logit that rests on v, all classes together: dots are seeds, the line their median. Expect
 a fall from above 0.9 to below 0.01 in a window that ends near beta; the dashed step is the rule, with the

@@ -2,12 +2,12 @@ r"""Saturation law: the level at which adversarial training stops a non-robust c
 
 Settings ``structured-data/saturation-q3`` and ``saturation-q4``: no robust feature, one neuron per class, an
 attack of one raw margin step that its budget never clips. The step takes away what the neuron has
-learned, and B stops at :math:`B^* = [\varrho^{q-1}/(\eta_{in}\beta^{q-2})]^{1/q}` (section 6.4 of the theory
-note, check T5, derived).
+learned, and B stops at :math:`B^* = [\varrho^{q-1}/(\eta_{in}\beta^{q-2})]^{1/q}` (claim
+``structured-data/T5``, derived).
 
 (a) Final B against the inner step size: medians over the neurons that start positive and early enough to
 race, bars their whole range; dashed :math:`B^*`. Expect slope -1/q, and points a little below the dashes:
-by up to one per cent here, by more in shorter runs (11 % at q = 3 in the note's). (b) Why below:
+by up to one per cent here, by more in shorter runs. (b) Why below:
 :math:`B/B^*` along training, the typical neuron, and the middle 80 % of them as a band. The attacked slope
 vanishes at :math:`B^*`, so that B nears it only like :math:`t^{-1/(q-1)}`. Dotted: the growth law of one
 isolated neuron under the attack, :math:`\dot B = g P_{NR}\, s'(z)\, x` with
@@ -76,7 +76,7 @@ def level(scenario: Scenario) -> float:
 
 
 def early(scenario: Scenario, steps, coef):
-    """Return B over steps (t, neurons) of those that by 6.2 finish their race in a quarter of the run."""
+    """Return B over steps (t, neurons) of those that by the race's law finish in a quarter of the run."""
     table = np.moveaxis(coef, 1, 0).reshape(len(steps), -1)
     return table[:, nonrobust_racer(scenario).blow_up_time(table[0]) < steps[-1] / 4]
 

@@ -3,8 +3,8 @@ r"""Time scaling: how long the race takes, against the size of the initial weigh
 Settings ``structured-data/time-q3`` and ``time-q4``, standard training at small steps, where v wins nearly
 every class. While the loss is untouched, a coefficient grows like :math:`\dot B = g S_{NR}(B/\varrho)^{q-1}`,
 so that it reaches a level :math:`B_1` after the two-endpoint time
-:math:`\varrho^{q-1}(B_0^{2-q} - B_1^{2-q})/((q-2) g S_{NR})` (section 6.2 of the theory note, check T4,
-derived): a power law only in the limit of small starts.
+:math:`\varrho^{q-1}(B_0^{2-q} - B_1^{2-q})/((q-2) g S_{NR})` (claim
+``structured-data/T4``, derived): a power law only in the limit of small starts.
 
 (a, b) Step at which the largest :math:`B` of a class reaches :math:`B_1 = 0.3`, one dot per class; diamonds
 are medians, dashes the median of the two-endpoint time from the same initial weights. Expect dots that
