@@ -3,7 +3,7 @@ r"""Threat models: under which budgets adversarial training is robust and standa
 Robust accuracy of both trainings against the test radius, mean over seeds. Lines: against the strongest
 attack found (an upper bound); shading: down to what is certified, so that the truth lies in the shaded
 strip, and is exact where there is none. Triangles on the axis: radius in training. Dashed: predicted
-radii of networks of one pure feature, v and u (theory note on threat models, derived).
+radii of networks of one pure feature, v and u (claim ``structured-data/pure-radii``, derived).
 
 (a) ``structured-data/own``: own-feature budget O on noisy data and fresh samples. Expect standard training
 to fall at :math:`\beta/\sqrt2`, adversarial training to stand, certified, well beyond, and to fall towards
@@ -16,7 +16,7 @@ protects v, both trainings learn it, and no network of u alone reaches its radiu
 ``structured-data/S1``, full l2 ball of every patch, under each named attack: the same two networks look
 robust or broken as the attack varies. A-raw is blind (its gradient underflows), A-feat breaks the standard
 network alone; the strongest attack, patch by patch, leaves neither, as no network of this form withstands
-it here (section 6.5 of the main note).
+it here (claim ``structured-data/worst-case``).
 """
 
 import sys
@@ -27,7 +27,7 @@ from _structured_data_sweep import ENDS
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
-from featsim.attacks import FeatureAttack, SeparableAttack, fgm, margin_step, pgd, raw_step, run_attack
+from featsim.attacks import FeatureAttack, fgm, margin_step, pgd, raw_step, run_attack
 from featsim.certificates import tangent_chord
 from featsim.data import sample_like
 from featsim.evaluation import strongest_attack
@@ -78,8 +78,8 @@ def configuration(size: str) -> Config:
         "n_fresh": N_FRESH[size],
         "certificate": "tangent/chord",
         "attacks": {
-            "per patch": SeparableAttack(threat=get_scenario("structured-data/own").evaluations[0].threat),
-            "whole input": input_attack(get_scenario("structured-data/input-l2").evaluations[0].threat),
+            "per patch": strongest_attack(get_scenario("structured-data/own").evaluations[0].threat),
+            "whole input": strongest_attack(get_scenario("structured-data/input-l2").evaluations[0].threat),
             "named, at the radius of training": named_attacks(
                 get_scenario("structured-data/S1").evaluations[0].threat
             ),
@@ -87,16 +87,11 @@ def configuration(size: str) -> Config:
     }
 
 
-def input_attack(threat):
-    """Return the attack on whole inputs: every rival in turn, every start."""
-    return pgd(threat, n_steps=20, objective="targeted", starts=("clean", "filters", "features"))
-
-
 def named_attacks(threat):
     """Return the named attacks of the note at a radius; the inner step is that of training."""
     step = get_scenario("structured-data/S1").trainings["adversarial"].attack.step_size
     return {
-        "strongest": SeparableAttack(threat=threat),
+        "strongest": strongest_attack(threat),
         "A-raw": raw_step(threat, step),
         "A-margin": margin_step(threat, step),
         "A-unit": fgm(threat),
@@ -165,8 +160,9 @@ def curves(network, data, threat, radii):
         open_ = np.flatnonzero(~safe & ~broken)
         if open_.size:
             rest = data.select(open_)
-            whole = budget.scope == "input"
-            attack = input_attack(budget) if whole else strongest_attack(network, rest, budget)
+            attack = strongest_attack(budget, network, rest)
+            if budget.scope == "input":
+                attack = attack.replace(stop_when_broken=True)
             broken[open_] = ~run_attack(attack, network, rest).robust
         attacked[number], certified[number] = 1 - broken.mean(), safe.mean()
     return attacked, certified

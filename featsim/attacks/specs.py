@@ -15,7 +15,7 @@ from featsim.validation import check_bool, check_choice, check_integer, check_re
 
 OBJECTIVES = ("loss", "margin", "targeted")
 RULES = ("raw", "unit")
-STARTS = ("clean", "steepest", "random", "filters", "features")
+STARTS = ("clean", "steepest", "random", "filters", "features", "spread")
 KEEPS = ("last", "best")
 
 
@@ -57,13 +57,15 @@ class GradientAttack(Spec):
         Number of steps from each start, at least 1.
     n_random : int
         Number of random starts; > 0 if and only if `starts` has ``"random"``.
-    starts : tuple of {"clean", "steepest", "random", "filters", "features"}
+    starts : tuple of {"clean", "steepest", "random", "filters", "features", "spread"}
         Starting points. ``"steepest"``: one steepest step to the edge of the budget.
         ``"filters"``: along mean(W_rival) - mean(W_label), on
         each patch alone and on all patches, for every rival; needs
         ``model.weights`` of shape (k, m, d), or a `LinearModel`.
         ``"features"``: along the rivals' features minus the label's, or the dense direction of
         sparse-coding data; needs data with known features.
+        ``"spread"``: for one l2 budget of the whole input, a rival's feature or filter written on
+        1, 2, ..., all patches while the label's is removed with the rest of the budget, the best split.
     keep : {"best", "last"}
         ``"best"``: the iterate of smallest hard margin over all starts and
         steps, the clean point included. ``"last"``: the last iterate of each
@@ -114,6 +116,11 @@ class GradientAttack(Spec):
         if ("random" in starts) != (self.n_random > 0):
             raise ValueError(
                 f"n_random must be > 0 if and only if starts has 'random', got {self.n_random} and {starts!r}"
+            )
+        if "spread" in starts and (self.threat.scope, self.threat.norm) != ("input", "l2"):
+            raise ValueError(
+                "starts may hold 'spread' only with an l2 threat of scope 'input', "
+                f"got {self.threat.norm} of scope {self.threat.scope!r}; other budgets are not shared by patches"
             )
         object.__setattr__(self, "starts", starts)
 

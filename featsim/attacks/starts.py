@@ -8,6 +8,7 @@ import numpy as np
 
 from featsim.attacks.direction import dense_direction
 from featsim.attacks.specs import GradientAttack
+from featsim.attacks.spread import spread_starts
 from featsim.models import (
     LinearModel,
     Model,
@@ -80,6 +81,10 @@ def start_points(
             generator = _generator(rng)
             for draw in range(attack.n_random):
                 yield f"random {draw}", nobody, budget.random(shape, generator)
+        elif kind == "spread":
+            for target in targets:
+                for name, delta in spread_starts(model, samples, budget, target):
+                    yield name, target, delta
         else:
             directed = _filter_directions if kind == "filters" else _feature_directions
             for target in targets:

@@ -8,7 +8,7 @@ import numpy as np
 
 from featsim.attacks import ExactAttack, GradientAttack, SeparableAttack, pgd
 from featsim.evaluation.evaluate import Evaluation, evaluate
-from featsim.models import LinearModel, Model, TwoLayerNetwork
+from featsim.models import LinearModel, Model, TwoLayerNetwork, model_scores
 from featsim.threats import Threat, as_samples
 
 if TYPE_CHECKING:
@@ -16,36 +16,46 @@ if TYPE_CHECKING:
 
 
 def strongest_attack(
-    model: Model, data: PatchData | tuple[Any, Any], threat: Threat
+    threat: Threat,
+    model: Model | None = None,
+    data: PatchData | tuple[Any, Any] | None = None,
 ) -> SeparableAttack | GradientAttack | ExactAttack:
-    """Return the strongest attack that fits.
+    """Return the strongest attack that fits: one policy for scenarios, claims, figures and users.
 
     Parameters
     ----------
-    model : Model
-        Any model.
-    data : PatchData or tuple (X, y)
-        Samples.
     threat : Threat
         Budget.
+    model : Model, optional
+        Any model; by default a two-layer network of the package.
+    data : PatchData or tuple (X, y), optional
+        Samples; by default patches with known features.
 
     Returns
     -------
     SeparableAttack, GradientAttack or ExactAttack
         For a linear model the exact one; for a two-layer network under a per-patch budget the
         patch-separable one; otherwise A-pgd of 40 steps against every rival in turn, from the clean
-        point and along all filters and features that model and data have. None needs random numbers.
+        point, along all filters and features that model and data have and, where an l2 budget is shared
+        by all patches, from the best split between writing on some and removing. None needs random
+        numbers.
     """
     if isinstance(model, LinearModel):
         return ExactAttack(threat=threat)
-    if isinstance(model, TwoLayerNetwork) and threat.scope == "patch":
+    if (model is None or isinstance(model, TwoLayerNetwork)) and threat.scope == "patch":
         return SeparableAttack(threat=threat)
-    samples = as_samples(data)
-    starts = ["clean"]
-    if samples.X.ndim == 3 and getattr(getattr(model, "weights", None), "ndim", 0) == 3:
-        starts.append("filters")
-    if getattr(samples.data, "robust_features", None) is not None:
-        starts.append("features")
+    filters = features = classes = True
+    if data is not None:
+        samples = as_samples(data)
+        shape = np.shape(getattr(model, "weights", None))
+        patches = samples.X.ndim == 3
+        filters = patches and (model is None or (len(shape) == 3 and shape[2] == samples.X.shape[2]))
+        features = getattr(samples.data, "robust_features", None) is not None
+        # A single score has no rival whose direction could be written.
+        classes = patches and (model is None or model_scores(model, samples.X[:1]).shape[1] > 1)
+    starts = ["clean", *(["filters"] if filters else []), *(["features"] if features else [])]
+    if classes and (filters or features) and (threat.scope, threat.norm) == ("input", "l2"):
+        starts.append("spread")
     return pgd(threat, n_steps=40, objective="targeted", starts=tuple(starts))
 
 
@@ -73,4 +83,4 @@ def robust_interval(
     Evaluation
         Its ``robust_accuracy()`` is the interval [certified, attacked].
     """
-    return evaluate(model, data, strongest_attack(model, data, threat), rng, certify=threat)
+    return evaluate(model, data, strongest_attack(threat, model, data), rng, certify=threat)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from featsim.attacks import Attack, FeatureAttack, SeparableAttack, fgm, margin_step, pgd, raw_step
+from featsim.attacks import FeatureAttack, fgm, margin_step, pgd, raw_step
 from featsim.data import PatchDataSpec
+from featsim.evaluation import strongest_attack
 from featsim.models import TwoLayerSpec
 from featsim.scenarios.scenario import Scenario, Training
 from featsim.specs import Spec
@@ -19,25 +20,6 @@ from featsim.training import Schedule
 
 _ATTACK_STEP = 1000.0
 _S1_THREAT = Threat(radius=0.35, norm="l2", scope="patch")
-
-
-def strongest(threat: Threat) -> Attack:
-    """Return the strongest attack on a budget: what the scenarios and the claims are evaluated with.
-
-    Parameters
-    ----------
-    threat : Threat
-        Budget.
-
-    Returns
-    -------
-    SeparableAttack or GradientAttack
-        Where patches have budgets of their own, the search patch by patch; for one budget of the
-        whole input, A-pgd of 20 steps towards every rival in turn, from clean, random and feature starts.
-    """
-    if threat.scope == "patch":
-        return SeparableAttack(threat=threat)
-    return pgd(threat, n_steps=20, objective="targeted", starts=("clean", "random", "features"), n_random=2)
 
 
 def trainings(
@@ -95,7 +77,7 @@ def _scenario(
         n_samples=n_samples,
         model=TwoLayerSpec() if model is None else model,
         trainings=trainings(threat) if runs is None else runs,
-        evaluations=evaluations or (fgm(threat), strongest(threat)),
+        evaluations=evaluations or (fgm(threat), strongest_attack(threat)),
         **fields,
     )
 

@@ -284,10 +284,10 @@ def test_overflow_is_an_error_not_a_success():
 def test_evaluation_uses_the_strongest(rng):
     network, data = noisy_problem(rng)
     threat = Threat(radius=0.3)
-    assert strongest_attack(network, data, threat) == SeparableAttack(threat=threat)
+    assert strongest_attack(threat, network, data) == SeparableAttack(threat=threat)
     whole = threat.replace(scope="input")
-    assert strongest_attack(network, data, whole).starts == ("clean", "filters", "features")
+    assert strongest_attack(whole, network, data).starts == ("clean", "filters", "features", "spread")
     linear = LinearModel(rng.standard_normal((4, 7, 20)))
-    assert strongest_attack(linear, data, threat).label == "exact"
+    assert strongest_attack(threat, linear, data).label == "exact"
     accuracy = robust_interval(network, data, threat).robust_accuracy()
     assert 0 <= accuracy.certified <= accuracy.attacked <= 1

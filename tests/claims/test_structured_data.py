@@ -14,8 +14,8 @@ from featsim.claims.structured_data.learning import S1
 from featsim.claims.structured_data.measures import learned, reduction_error
 from featsim.claims.structured_data.race_measures import hit_times, plateaus, winners
 from featsim.claims.structured_data.threat_measures import pure_flip, robustness, soundness
+from featsim.evaluation import strongest_attack
 from featsim.scenarios import get_scenario
-from featsim.scenarios.structured_data import strongest
 from featsim.training import Recording
 
 
@@ -72,7 +72,7 @@ def test_robustness_attacks_what_is_not_certified():
         network = scenario.model.network(scenario.run(training, 0).final_weights)
         data, _ = scenario.problem(0)
         threat = scenario.trainings["adversarial"].attack.threat
-        full = run_attack(strongest(threat), network, data, np.random.default_rng(0))
+        full = run_attack(strongest_attack(threat), network, data)
         assert found["accuracy"] == full.robust_accuracy
         assert found["certified"] == tangent_chord(network, data, threat).certified_accuracy
         assert measure(soundness, scenario=scenario, training=training)["slack"] >= 0.0

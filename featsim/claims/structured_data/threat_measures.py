@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from featsim.attacks import Attack, pgd, run_attack
+from featsim.attacks import Attack, run_attack
 from featsim.certificates import tangent_chord
 from featsim.claims.cases import Run
 from featsim.data import PatchData, sample_like
+from featsim.evaluation import strongest_attack
 from featsim.models import TwoLayerNetwork
-from featsim.scenarios.structured_data import strongest
 from featsim.theory import (
     input_l2_radius,
     linf_nonrobust_radius,
@@ -41,7 +41,7 @@ def robustness(run: Run, n_fresh: int = 0, threat: Threat | None = None) -> dict
     standing, clean = certified.copy(), np.ones(len(data.y), dtype=bool)
     rest = np.flatnonzero(~certified)
     if len(rest):
-        result = run_attack(strongest(budget), run.network, data.select(rest), run.rng(1))
+        result = run_attack(strongest_attack(budget), run.network, data.select(rest))
         standing[rest], clean[rest] = result.robust, result.clean_margin > 0
     return {
         "clean": float(clean.mean()),
@@ -56,7 +56,7 @@ def soundness(run: Run, attack: Attack | None = None) -> dict[str, float]:
     """Return the smallest attacked margin minus certified margin, and how many samples only one decides."""
     threat = training_threat(run) if attack is None else attack.threat
     bound = tangent_chord(run.network, run.data, threat)
-    chosen: Any = strongest(threat) if attack is None else attack
+    chosen: Any = strongest_attack(threat) if attack is None else attack
     result = run_attack(chosen, run.network, run.data, run.rng(1))
     slack = result.margin - bound.lower_margin
     return {
@@ -120,16 +120,16 @@ def pure_flip(run: Run, kind: str, coef: float) -> dict[str, float]:
     model, threat = run.scenario.model, training_threat(run)
     network = pure_network(run.data, kind, coef, model.smoothing, model.power)  # type: ignore[attr-defined]
     predicted = predicted_flip(run, kind, coef)
-    # One class is enough: all are alike, and every rival is tried. Under one budget for the whole input
-    # equal patches that are stored once move alike; in the power region the optimum leaves them alone.
-    data = run.data.select([0]).merge_repeats()
+    # One class is enough: all are alike, and every rival is tried.
+    data = run.data.select([0])
+    if threat.scope == "patch":  # under one budget equal patches stored once would have to move alike
+        data = data.merge_repeats()
 
     def broken(radius: float) -> bool:
-        budget = threat.replace(radius=radius)
-        attack: Attack = pgd(budget, objective="targeted", starts=("clean", "filters", "features"))
-        if budget.scope == "patch":
-            attack = strongest(budget)
-        return not bool(run_attack(attack, network, data, run.rng()).robust[0])
+        attack: Any = strongest_attack(threat.replace(radius=radius))
+        if threat.scope == "input":
+            attack = attack.replace(stop_when_broken=True)
+        return not bool(run_attack(attack, network, data).robust[0])
 
     low, high = 0.9 * predicted, 1.1 * predicted
     if broken(low) or not broken(high):

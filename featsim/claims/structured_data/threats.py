@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from featsim.claims import statistics
 from featsim.claims.cases import Case, Measure, Outcome
-from featsim.claims.ledger import Analysis, Claim, Criterion, Verdict
+from featsim.claims.ledger import Analysis, Claim, Criterion
 from featsim.claims.rules import Rule, as_measured, at_least, at_most, covers_within
 from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.measures import learned
@@ -224,6 +224,7 @@ _PURE = (
     ("full-l2", "v", 30.0, "pure v under L"),
     ("input-l2", "u", 0.4, "pure u under F, power region: alpha/sqrt2"),
     ("input-l2", "u", 6.6, "pure u under F, linear region"),
+    ("input-l2", "v", 1.5, "pure v under F, beyond the power region"),
 )
 
 
@@ -254,12 +255,6 @@ RADII = Claim(
     ),
     cases=_flip_cases,
     analyse=_flips,
-    found=Verdict.PARTLY,
-    explanation=(
-        "In F's linear region the worst case writes on some of the non-robust patches, not all. The attack "
-        "used here sees equal patches as one, so it cannot choose among them, and breaks the network only at "
-        "a larger radius: the closed form is neither confirmed nor refuted there."
-    ),
 )
 
 _TRAINED_RADII = {"standard": (0.27, 0.29), "adversarial": (0.65, 0.75)}
