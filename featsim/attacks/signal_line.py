@@ -91,9 +91,7 @@ def signal_positions(data: SignalNoiseData) -> FloatArray:
     ndarray, shape (n,)
         Positions c.
     """
-    own = data.X[np.arange(data.n_samples), data.signal_patch]
-    positions: FloatArray = own @ data.signal
-    return positions
+    return data.signal_positions
 
 
 def worst_shift(model: PowerNetwork, data: SignalNoiseData, radius: float) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -50,22 +51,29 @@ class SignalNoiseData(PatchData):
         signal.setflags(write=False)
         object.__setattr__(self, "signal", signal)
 
-    @property
+    @cached_property
     def signal_patch(self) -> IntArray:
         """Position of the signal patch of each sample, shape (n,)."""
         place: IntArray = np.argmax(self.roles == ROBUST, axis=1).astype(np.int64)
         return place
 
-    @property
+    @cached_property
     def signs(self) -> FloatArray:
         """Labels as +1 and -1, shape (n,)."""
         return np.where(self.y == 1, 1.0, -1.0)
 
-    @property
+    @cached_property
     def noise(self) -> FloatArray:
         """Noise patches in order of position, shape (n, P - 1, d)."""
         others: FloatArray = self.X[self.roles != ROBUST]
         return others.reshape(self.n_samples, self.n_patches - 1, self.dim)
+
+    @cached_property
+    def signal_positions(self) -> FloatArray:
+        """Position c of each signal patch c w* on the line, shape (n,)."""
+        own = self.X[np.arange(self.n_samples), self.signal_patch]
+        positions: FloatArray = own @ self.signal
+        return positions
 
     @property
     def signal_strength(self) -> float:

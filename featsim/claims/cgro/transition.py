@@ -105,7 +105,7 @@ def _changed(**changes: Any) -> Scenario:
 
 
 TIME_SWEEPS: dict[str, dict[float, Scenario]] = {
-    "N": {n: _changed(n_samples=n, schedule__n_steps=300 * n) for n in (5, 10, 20, 40)},
+    "N": {n: _changed(n_samples=n, schedule__n_steps=max(3000, 300 * n)) for n in (5, 10, 20, 40)},
     "lambda": {
         w: _changed(adversarial__attack__weight=w, schedule__n_steps=10000) for w in (0.25, 0.5, 0.75)
     },

@@ -1,0 +1,130 @@
+r"""Three stages of adversarial training: the signal is learned, stalls, then noise is memorised.
+
+Setting ``cgro/A``, check T2 (paper: three stages, source). (a) The signal score :math:`S = \alpha^q U`
+and the mean memorisation :math:`V`: medians over seeds with the middle 80 % as a band. Dashed, the exact
+closure in signal and noise coefficients, which never touches a d-vector and must lie on the simulation;
+dotted, the logarithmic law of stage II, :math:`S = \log(\eta q^2 (1-\lambda)\alpha^2 t) + (2-2/q)\log S`
+(derived). What is called a stall is this logarithm, not a flat line. (b) The attacked loss stays at log 2
+until V rises. (c) When it happens: every seed's stage times beside those that the blow-up laws predict.
+Expect memorisation about a hundred times later than the signal, and both within a factor of two of the
+laws.
+"""
+
+import math
+import sys
+
+import numpy as np
+from _cgro import MEMORY, SIGNAL, laws_of, line_settings, over_seeds, start_of
+from _figure import Arrays, Config, run_figure
+from matplotlib.figure import Figure
+
+from featsim.plotting import COLOURS, THEORY, draw_events, draw_seeds, draw_theory, new_figure, step_axis
+from featsim.scenarios import Scenario, get_scenario
+from featsim.specs import spec_from_dict
+from featsim.theory.cgro import detect_phases
+from featsim.training import Recording
+
+SEEDS = {"quick": 2, "default": 10, "full": 40}
+TRAINING = "adversarial"
+
+
+def configuration(size: str) -> Config:
+    """Return everything that determines the arrays."""
+    n_log = 150 if size == "quick" else 300
+    return {"scenario": get_scenario("cgro/A"), "seeds": list(range(SEEDS[size])), "n_log": n_log}
+
+
+def compute(config: Config, jobs: int) -> Arrays:
+    """Train every seed, and run the closure from the same start."""
+    return over_seeds(one_run, config["scenario"], config["seeds"], jobs, "setting A", config["n_log"])
+
+
+def one_run(item: tuple[Scenario, int, int]) -> Arrays:
+    """Return scores, losses and stage times, simulated and predicted."""
+    scenario, seed, n_log = item
+    trace = scenario.run(TRAINING, seed, recording=Recording(n_log=n_log))
+    start, laws, settings = (
+        start_of(scenario, seed),
+        laws_of(scenario, TRAINING),
+        line_settings(scenario, TRAINING),
+    )
+    closure = start.run(scenario.model, **settings, record_at=trace.steps)  # type: ignore[arg-type]
+    phases = detect_phases(trace)
+    predicted = laws.memorisation_time(start.noise_coef, start.labels)
+    return {
+        "steps": trace.steps,
+        "score": trace["signal_score"],
+        "memory": trace["mean_memorisation"],
+        "least": trace["memorisation"].min(axis=1),
+        "closure_score": closure.signal_score,
+        "closure_memory": closure.memorisation.mean(axis=1),
+        "clean_loss": trace["clean_loss"],
+        "attacked_loss": trace["attacked_loss"],
+        "fresh_loss": trace["fresh_attacked_loss"],
+        "signal_step": np.asarray(phases.signal_step),
+        "memorisation_step": np.asarray(phases.memorisation_step),
+        "predicted_signal_step": np.asarray(laws.signal_time(start.signal_coef)),
+        "predicted_memorisation_step": np.asarray(np.median(predicted)),
+        "closure_error": np.asarray(
+            max(
+                np.abs(closure.signal_score - trace["signal_score"]).max(),
+                np.abs(closure.memorisation - trace["memorisation"]).max(),
+            )
+        ),
+    }
+
+
+def draw(arrays: Arrays, config: Config) -> Figure:
+    """Draw scores, losses and stage times over one axis of steps."""
+    scenario = spec_from_dict(config["scenario"])
+    laws = laws_of(scenario, TRAINING)
+    figure = new_figure(5.4)
+    top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=(1.5, 1, 0.9))
+    steps = arrays["steps"][0]
+    n_seeds = len(arrays["score"])
+    draw_seeds(top, steps, arrays["score"], color=SIGNAL, label="signal score $S$")
+    draw_seeds(top, steps, arrays["memory"], color=MEMORY, label="memorisation, mean $V$")
+    error = float(arrays["closure_error"].max())
+    draw_theory(top, steps, arrays["closure_score"], label=f"exact closure (off by {error:.0e})")
+    draw_theory(top, steps, arrays["closure_memory"])
+    late = steps[steps >= 3 * np.median(arrays["signal_step"])]
+    top.plot(late, laws.stalled_score(late), color="black", linestyle=":", linewidth=1.3, zorder=4,
+             label="law of stage II, $S \\sim \\log t$")  # fmt: skip
+    top.axhline(1.0, color="0.6", linewidth=0.6, zorder=1)
+    top.set_ylabel("score")
+    top.set_title(
+        f"(a) what is learned of the signal, and memorised; median and middle 80 % of {n_seeds} seeds"
+    )
+
+    draw_seeds(middle, steps, arrays["clean_loss"], color=COLOURS["other"], label="clean, training")
+    draw_seeds(
+        middle, steps, arrays["attacked_loss"], color=COLOURS["adversarial"], label="attacked, training"
+    )
+    draw_seeds(middle, steps, arrays["fresh_loss"], color=COLOURS["dense-mixture"], marker="o", markersize=3,
+               label="attacked, fresh samples")  # fmt: skip
+    middle.axhline(math.log(2.0), **THEORY, label=r"$\log 2$")
+    middle.set_yscale("log")
+    middle.set_ylim(1e-4, 2)
+    middle.set_ylabel("loss (nats)")
+    middle.set_title("(b) losses")
+
+    draw_events(
+        bottom,
+        {
+            "$t_I$: $S \\geq 1$": arrays["signal_step"],
+            "$T_I$, law": arrays["predicted_signal_step"],
+            "$t_{III}$: median $V_i \\geq 1$": arrays["memorisation_step"],
+            "$T_{III}$, law": arrays["predicted_memorisation_step"],
+        },
+        [SIGNAL, COLOURS["other"], MEMORY, COLOURS["other"]],
+    )
+    bottom.set_title("(c) stage times: dots are seeds, bars medians")
+    for ax in (top, middle):
+        ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+        step_axis(ax, steps[-1], label="")
+    step_axis(bottom, steps[-1])
+    return figure
+
+
+if __name__ == "__main__":
+    sys.exit(run_figure(__file__, configuration, compute, draw))
