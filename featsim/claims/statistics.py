@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, stats
+from scipy import optimize
 
 from featsim.validation import FloatArray, check_integer, check_real
 
@@ -67,6 +67,8 @@ def mean(values: npt.ArrayLike) -> Estimate:
     Estimate
         Without spread between seeds the interval is a point; one seed has none.
     """
+    from scipy import stats  # takes as long to import as all else together
+
     x = _finite(values)
     if not len(x):
         return nothing()
@@ -113,6 +115,8 @@ def median(values: npt.ArrayLike, rng: np.random.Generator | None = None) -> Est
     Estimate
         One seed has no interval.
     """
+    from scipy import stats  # takes as long to import as all else together
+
     x = _finite(values)
     if not len(x):
         return nothing()
@@ -148,6 +152,8 @@ def proportion(n_hits: int, n: int) -> Estimate:
     ValueError
         If not 0 <= n_hits <= n.
     """
+    from scipy import stats  # takes as long to import as all else together
+
     check_integer("n", n, minimum=0)
     check_integer("n_hits", n_hits, minimum=0, maximum=n)
     if n == 0:
@@ -198,6 +204,8 @@ def log_slope(x: npt.ArrayLike, y: npt.ArrayLike) -> Estimate:
     ValueError
         If fewer than three usable points, or fewer than two values of x, are left, or one is not positive.
     """
+    from scipy import stats  # takes as long to import as all else together
+
     a, b = (np.asarray(v, dtype=np.float64).ravel() for v in (x, y))
     usable = np.isfinite(a) & np.isfinite(b)
     a, b = a[usable], b[usable]
@@ -232,6 +240,8 @@ def logistic_crossing(x: npt.ArrayLike, hits: npt.ArrayLike, trials: npt.ArrayLi
     ValueError
         If the shapes differ or hits exceed trials.
     """
+    from scipy import stats  # takes as long to import as all else together
+
     a, h, n = (np.asarray(v, dtype=np.float64) for v in (x, hits, trials))
     if not a.shape == h.shape == n.shape or a.ndim != 1:
         raise ValueError(f"x, hits and trials must have one shape (g,), got {a.shape}, {h.shape}, {n.shape}")

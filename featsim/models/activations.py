@@ -70,7 +70,9 @@ class Activation(Spec):
         if self.name == "relu":
             return np.maximum(z, 0.0)
         if self.name == "softplus":
-            return np.asarray(np.logaddexp(0.0, self.sharpness * z) / self.sharpness)
+            # log(1 + e^t) = max(t, 0) + log(1 + e^-|t|), faster than logaddexp
+            small = np.log1p(np.exp(-self.sharpness * np.abs(z)))
+            return np.asarray(np.maximum(z, 0.0) + small / self.sharpness)
         return smoothed_relu(z, self.power, self.smoothing)
 
     def slope(self, z: FloatArray) -> FloatArray:

@@ -24,9 +24,8 @@ from featsim.validation import FloatArray
 
 Numbers = dict[str, Any]
 
-_OPTIMUM_STEPS = 1500
+OPTIMUM_STEPS = 1500
 _OPTIMUM_RATE = 0.05
-_KEPT = tuple(range(0, _OPTIMUM_STEPS + 1, 5))
 
 
 def course(run: Run) -> Numbers:
@@ -65,17 +64,18 @@ def late_losses(run: Run) -> Numbers:
     return {name: float(trace[name][late].mean()) for name in names}
 
 
-def _optimum(scenario: Scenario, seed: int) -> tuple[float, FloatArray]:
+def _optimum(scenario: Scenario, seed: int, n_steps: int) -> tuple[float, FloatArray]:
     """Return the least robust loss found in the scenario's ball by a long training, and its weights."""
-    long = scenario.with_settings({"schedule.n_steps": _OPTIMUM_STEPS, "schedule.step_size": _OPTIMUM_RATE})
+    kept = tuple(range(0, n_steps + 1, 5))
+    long = scenario.with_settings({"schedule.n_steps": n_steps, "schedule.step_size": _OPTIMUM_RATE})
     trace = long.run(
-        "adversarial", seed, recording=Recording(at=_KEPT, quantities=("robust_loss",), weights_at=_KEPT)
+        "adversarial", seed, recording=Recording(at=kept, quantities=("robust_loss",), weights_at=kept)
     )
     best = int(np.argmin(trace["robust_loss"]))
     return float(trace["robust_loss"][best]), trace["weights"][best]
 
 
-def regret_by_horizon(run: Run, horizons: Sequence[int]) -> Numbers:
+def regret_by_horizon(run: Run, horizons: Sequence[int], n_optimum: int = OPTIMUM_STEPS) -> Numbers:
     r"""Train with :math:`\alpha = R/\sqrt T` for several T, against the best weights found in the ball.
 
     Returns arrays over T: ``regret`` (average attacked loss less the robust loss of W*), ``bound``
@@ -83,7 +83,7 @@ def regret_by_horizon(run: Run, horizons: Sequence[int]) -> Numbers:
     attacked loss less the robust loss of W*) and ``violation`` of the inequality 6(a).
     """
     radius = run.scenario.trainings["adversarial"].schedule.ball_radius  # type: ignore[attr-defined]
-    optimum, best = _optimum(run.scenario, run.seed)
+    optimum, best = _optimum(run.scenario, run.seed, n_optimum)
     rows = []
     for horizon in horizons:
         alpha = radius / np.sqrt(horizon)
@@ -117,7 +117,7 @@ def _against(scenario: Scenario, seed: int, comparator: FloatArray) -> tuple[dic
     return terms, float(np.linalg.norm(comparator - start))
 
 
-def ball_sweep(run: Run, radii: Sequence[float]) -> Numbers:
+def ball_sweep(run: Run, radii: Sequence[float], n_optimum: int = OPTIMUM_STEPS) -> Numbers:
     """Train in balls of several radii; ``least_loss``, ``optimum`` and ``projected`` have one entry each."""
     rows = []
     for radius in radii:
@@ -125,7 +125,7 @@ def ball_sweep(run: Run, radii: Sequence[float]) -> Numbers:
         trace = scenario.run(
             "adversarial", run.seed, recording=Recording(quantities=("attacked_loss", "projected"))
         )
-        optimum, _ = _optimum(scenario, run.seed)
+        optimum, _ = _optimum(scenario, run.seed, n_optimum)
         rows.append((trace["attacked_loss"].min(), optimum, trace["projected"][:-1].mean()))
     least, optimum, projected = np.array(rows).T
     return {"least_loss": least, "optimum": np.minimum(least, optimum), "projected": projected}
