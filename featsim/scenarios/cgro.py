@@ -112,7 +112,7 @@ G = Scenario(
     data=SignalNoiseSpec(n_patches=2, dim=300, signal_strength=1.0, noise_norm=4.0),
     n_samples=100,
     model=PowerNetworkSpec(width=10, init_std=0.05),
-    trainings=_trainings(pgd(_G_THREAT, n_steps=2, step_size=0.8 / 1.5), 0.7, 7000, 0.01),
+    trainings=_trainings(pgd(_G_THREAT, n_steps=2, step_size=0.8 / 1.5, keep="last"), 0.7, 7000, 0.01),
     evaluations=(
         pgd(_G_THREAT, n_steps=20),
         SignalAttack(radius=0.8),
@@ -133,7 +133,7 @@ DIGITS = Scenario(
     trainings={
         "standard": Training(schedule=_IMAGE_SCHEDULE),
         "adversarial": Training(
-            schedule=_IMAGE_SCHEDULE, attack=Mixture(attack=pgd(_IMAGE_THREAT, n_steps=3), weight=1.0)
+            schedule=_IMAGE_SCHEDULE, attack=Mixture(attack=pgd(_IMAGE_THREAT, n_steps=3, keep="last"), weight=1.0)
         ),
     },
     evaluations=(pgd(_IMAGE_THREAT, n_steps=20, n_random=2),),

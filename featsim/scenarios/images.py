@@ -21,7 +21,7 @@ DIGITS = Scenario(
     model=TwoLayerSpec(width=12, power=3.0, smoothing=0.5, init_std=0.1),
     trainings={
         "standard": Training(schedule=_SCHEDULE),
-        "adversarial": Training(schedule=_SCHEDULE, attack=pgd(_THREAT, n_steps=3)),
+        "adversarial": Training(schedule=_SCHEDULE, attack=pgd(_THREAT, n_steps=3, keep="last")),
     },
     evaluations=(pgd(_THREAT, n_steps=20, n_random=2), fgm(_THREAT)),
 )

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from featsim.attacks import GradientAttack
 from featsim.kernels import symmetric as kernel
+from featsim.training.last_iterate import check_last_iterate
 
 _NORMS = {"l2": kernel.L2, "linf": kernel.LINF}
 
@@ -53,8 +54,9 @@ def plan_ball(attack: Any) -> Ball:
     if attack.rule != "unit" or attack.objective == "targeted":
         raise ValueError(
             f"attack in training must have unit steps on margin or loss, got {attack.rule!r} on "
-            f"{attack.objective!r}; use fgm(threat) or pgd(threat)"
+            f"{attack.objective!r}; use fgm(threat) or pgd(threat, keep='last')"
         )
+    check_last_iterate(attack)
     if attack.threat.subspace is not None:
         raise ValueError(f"subspace must be None in this theory, got {attack.threat.subspace!r}")
     return Ball(_NORMS[attack.threat.norm], attack.threat.radius, attack.n_steps, float(attack.step_size))

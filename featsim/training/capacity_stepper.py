@@ -12,6 +12,7 @@ from featsim.data import PointData
 from featsim.kernels import biased_network as kernel
 from featsim.models import BiasedReluSpec
 from featsim.training.adam import Adam
+from featsim.training.last_iterate import check_last_iterate
 from featsim.training.run_spec import RunSpec
 from featsim.training.stepper import Arrays, Chunk
 from featsim.validation import FloatArray, IntArray
@@ -196,11 +197,12 @@ def _checked_attack(attack: Any) -> GradientAttack | None:
     if not fits or attack.rule != "unit" or attack.starts != ("random",) or attack.n_random != 1:
         raise ValueError(
             "attack in training must take unit steps in an l2 ball of the whole input from one random start; "
-            "use pgd(Threat(radius, scope='input'), starts=('random',), n_random=1)"
+            "use pgd(Threat(radius, scope='input'), starts=('random',), n_random=1, keep='last')"
         )
     if attack.objective == "targeted" or attack.keep != "last":
         raise ValueError(
             f"attack in training must keep the last iterate of 'loss' or 'margin', got {attack.keep!r} of "
             f"{attack.objective!r}; use keep='last'"
         )
+    check_last_iterate(attack)
     return attack

@@ -10,6 +10,7 @@ import numpy as np
 from featsim.attacks import GradientAttack, SignalAttack
 from featsim.data import PatchData, SignalNoiseData
 from featsim.kernels import signal_noise as kernel
+from featsim.training.last_iterate import check_last_iterate
 from featsim.training.mixture import Mixture
 
 
@@ -91,6 +92,7 @@ def _check_gradient_attack(attack: GradientAttack, data: PatchData) -> None:
             "attack in training must take unit steps on the margin or the loss (for one score they are the "
             f"same steps), got objective {attack.objective!r} and rule {attack.rule!r}; use fgm or pgd"
         )
+    check_last_iterate(attack)
     threat = attack.threat
     if threat.subspace is not None:
         raise ValueError(

@@ -194,6 +194,11 @@ def make_adversary(attack: Spec | None, data: PointData, loss: Loss, seed: int =
             "attack in training must have objective 'loss' or 'margin' and starts 'clean' or 'random', "
             f"got {attack.objective!r} and {attack.starts}"
         )
+    if attack.stop_when_broken:
+        raise ValueError(
+            "stop_when_broken must be False for an attack in training, got True; "
+            "use attack.replace(stop_when_broken=False)"
+        )
     if attack.threat.scope != "input":
         raise ValueError(f"attack.threat.scope must be 'input' for points, got {attack.threat.scope!r}")
     return AscentMaximiser(attack, data, loss, seed)

@@ -14,6 +14,7 @@ from featsim.decomposition import feature_logits, nonrobust_share
 from featsim.kernels import patch_network as kernel
 from featsim.models import TwoLayerSpec
 from featsim.traces import STANDARD_AXES
+from featsim.training.last_iterate import check_last_iterate
 from featsim.training.run_spec import RunSpec
 from featsim.training.stepper import Arrays, Chunk
 from featsim.validation import FloatArray, IntArray, check_array
@@ -76,7 +77,7 @@ def plan_attack(attack: Any, data: PatchData, n_filters: int) -> AttackPlan:
     Raises
     ------
     TypeError, ValueError
-        If the attack is not a gradient attack from the clean point.
+        If the attack is not a gradient attack from the clean point, judged at its last iterate.
     """
     if attack is None:
         return AttackPlan()
@@ -92,6 +93,7 @@ def plan_attack(attack: Any, data: PatchData, n_filters: int) -> AttackPlan:
         )
     if attack.objective not in ("margin", "loss"):
         raise ValueError(f"objective in training must be 'margin' or 'loss', got {attack.objective!r}")
+    check_last_iterate(attack)
     threat = attack.threat
     budget = threat.bind(data)
     plan = AttackPlan(

@@ -38,8 +38,8 @@ ATTACKS = {
     "A-margin": lambda t: (margin_step(t, 0.3), reference.a_margin, (0.3,)),
     "A-margin x3": lambda t: (margin_step(t, 0.15, n_steps=3), reference.a_margin, (0.15, 3)),
     "A-unit": lambda t: (fgm(t), reference.a_unit, ()),
-    "A-pgd": lambda t: (pgd(t, 4), reference.a_pgd, (4,)),
-    "A-pgd loss": lambda t: (pgd(t, 3, objective="loss"), loss_pgd, ()),
+    "A-pgd": lambda t: (pgd(t, 4, keep="last"), reference.a_pgd, (4,)),
+    "A-pgd loss": lambda t: (pgd(t, 3, objective="loss", keep="last"), loss_pgd, ()),
 }
 
 
@@ -263,7 +263,7 @@ def test_the_cheaper_representation_is_chosen(rng):
 
     assert mode(None) == kernel.CLEAN
     assert mode(margin_step(Threat(radius=0.3), 1.0)) == kernel.COEFFICIENT
-    assert mode(pgd(Threat(radius=0.3, scope="input"), 20)) == kernel.COEFFICIENT
+    assert mode(pgd(Threat(radius=0.3, scope="input"), 20, keep="last")) == kernel.COEFFICIENT
     assert mode(margin_step(Threat(radius=0.3), 1.0), n_filters=100) == kernel.DIRECT
     assert mode(margin_step(Threat(radius=0.3, norm="linf"), 1.0)) == kernel.DIRECT
     assert mode(margin_step(Threat(radius=0.3, subspace="own"), 1.0)) == kernel.SUBSPACE

@@ -29,15 +29,15 @@ def trajectories(n_steps):
     for attack in (
         None,
         margin_step(Threat(radius=0.3), 1000.0),
-        pgd(Threat(radius=0.5, scope="input"), 3),
-        pgd(Threat(radius=0.05, norm="linf"), 3),
+        pgd(Threat(radius=0.5, scope="input"), 3, keep="last"),
+        pgd(Threat(radius=0.05, norm="linf"), 3, keep="last"),
         margin_step(Threat(radius=0.3, subspace="own"), 10.0),
     ):
         for batches in (None, rng.integers(0, 30, (n_steps, 13))):
             yield train(TwoLayerSpec(width=4, init_std=0.3), data, schedule=schedule, attack=attack,
                         recording=recording, rng=rng, batches=batches)  # fmt: skip
     yield train(TwoLayerSpec(width=4, power=2.5), images, schedule=schedule, rng=rng, recording=recording,
-                attack=pgd(Threat(radius=0.3, scope="input"), 3))  # fmt: skip
+                attack=pgd(Threat(radius=0.3, scope="input"), 3, keep="last"))  # fmt: skip
 
 
 def digest(n_steps):
@@ -100,7 +100,7 @@ def small():
     for attack in (
         None,
         margin_step(Threat(radius=0.3), 2.0),
-        pgd(Threat(radius=0.1, norm="linf"), 2),
+        pgd(Threat(radius=0.1, norm="linf"), 2, keep="last"),
         margin_step(Threat(radius=0.3, scope="input", subspace="own"), 2.0),
     ):
         trace = train(TwoLayerSpec(width=2), data, schedule=Schedule(n_steps=3), attack=attack,

@@ -247,6 +247,12 @@ def test_bad_schedules(settings, error, message):
             ValueError,
             "objective in training must be",
         ),
+        ({"attack": pgd(Threat(radius=0.3))}, ValueError, r"keep must be 'last' .* got 'best'; use pgd"),
+        (
+            {"attack": pgd(Threat(radius=0.3), keep="last", stop_when_broken=True)},
+            ValueError,
+            "stop_when_broken must be False",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_before_any_work(settings, error, message, data, rng, monkeypatch):
