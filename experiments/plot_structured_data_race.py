@@ -3,7 +3,8 @@ r"""The race in standard training: which feature wins a class, against the numbe
 Setting ``structured-data/race``. While the loss of a class is untouched, each own-class coefficient grows on
 its own, and the feature with the smaller blow-up time wins: the non-robust one if and only if
 :math:`S_{NR}(B_0^+)^{q-2} > S_R(A_0^+)^{q-2}` with S = patches times strength^q (claim
-``structured-data/T3``, derived). A class counts as won by v where v carries more than half of its logit at the end.
+``structured-data/T3``, derived). A class counts as won by v where v carries more than half of its logit at
+the end.
 
 (a) Fraction of classes won by v, with 95 % Wilson intervals; every point has its own seeds. Dashed: the
 rule applied to the very initial weights of these runs. Expect a rise from below 0.1 to above 0.9, smooth
