@@ -120,7 +120,7 @@ class GradientAttack(Spec):
         if "spread" in starts and (self.threat.scope, self.threat.norm) != ("input", "l2"):
             raise ValueError(
                 "starts may hold 'spread' only with an l2 threat of scope 'input', "
-                f"got {self.threat.norm} of scope {self.threat.scope!r}; other budgets are not shared by patches"
+                f"got {self.threat.norm} of scope {self.threat.scope!r}; leave 'spread' out"
             )
         object.__setattr__(self, "starts", starts)
 

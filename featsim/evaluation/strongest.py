@@ -47,7 +47,7 @@ def strongest_attack(
     filters = features = classes = True
     if data is not None:
         samples = as_samples(data)
-        shape = np.shape(getattr(model, "weights", None))
+        shape = np.asarray(getattr(model, "weights", None)).shape
         patches = samples.X.ndim == 3
         filters = patches and (model is None or (len(shape) == 3 and shape[2] == samples.X.shape[2]))
         features = getattr(samples.data, "robust_features", None) is not None
