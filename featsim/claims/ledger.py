@@ -237,6 +237,7 @@ class ClaimResult:
                     "interval": [_number(finding.estimate.low), _number(finding.estimate.high)],
                     "sd": _number(finding.estimate.sd),
                     "n": finding.estimate.n,
+                    "note": finding.estimate.note,
                     "holds": finding.holds,
                 }
                 for finding in self.findings

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize
 
+from featsim.models import wilson_interval
 from featsim.validation import FloatArray, check_integer, check_real
 
 CONFIDENCE = 0.95
@@ -30,6 +31,9 @@ class Estimate:
         be measured.
     sd : float
         Standard deviation of the observations (with n - 1); nan where it does not apply.
+    note : str
+        What a reader must know beside the number: observations left out, the number only a bound, the
+        Wilson interval of all samples together.
     """
 
     value: float
@@ -37,6 +41,7 @@ class Estimate:
     high: float
     n: int
     sd: float = math.nan
+    note: str = ""
 
     @property
     def standard_error(self) -> float:
@@ -47,6 +52,31 @@ class Estimate:
 def nothing() -> Estimate:
     """Return the estimate of a quantity that could not be measured."""
     return Estimate(math.nan, math.nan, math.nan, 0)
+
+
+def undefined(n: int, note: str = "") -> Estimate:
+    """Return the estimate of a quantity that was measured and has no value: no rule accepts it."""
+    return Estimate(math.nan, math.nan, math.nan, n, note=note)
+
+
+def without_missing(values: npt.ArrayLike) -> tuple[FloatArray, str]:
+    """Leave out what is not finite, on purpose and with a note of how many.
+
+    Parameters
+    ----------
+    values : array_like, shape (n,)
+        One number per seed.
+
+    Returns
+    -------
+    kept : ndarray, shape (n_kept,)
+        The finite ones.
+    note : str
+        "3 of 10 left out", empty if none is; for :class:`Estimate`.
+    """
+    x = np.asarray(values, dtype=np.float64).ravel()
+    kept = x[np.isfinite(x)]
+    return kept, f"{len(x) - len(kept)} of {len(x)} left out" if len(kept) < len(x) else ""
 
 
 def exactly(value: float, n: int) -> Estimate:
@@ -65,13 +95,16 @@ def mean(values: npt.ArrayLike) -> Estimate:
     Returns
     -------
     Estimate
-        Without spread between seeds the interval is a point; one seed has none.
+        Without spread between seeds the interval is a point; one seed has none. Where a number is nan or
+        infinite the mean is undefined and no rule accepts it: see :func:`without_missing`.
     """
     from scipy import stats  # takes as long to import as all else together
 
-    x = _finite(values)
+    x = np.asarray(values, dtype=np.float64).ravel()
     if not len(x):
         return nothing()
+    if not np.isfinite(x).all():
+        return undefined(len(x), f"{int(np.sum(~np.isfinite(x)))} of {len(x)} not finite")
     if len(x) == 1:
         return Estimate(float(x[0]), math.nan, math.nan, 1)
     sd = float(np.std(x, ddof=1))
@@ -80,24 +113,34 @@ def mean(values: npt.ArrayLike) -> Estimate:
     return Estimate(value, value - half, value + half, len(x), sd)
 
 
-def accuracy(values: npt.ArrayLike) -> Estimate:
+def accuracy(values: npt.ArrayLike, n_samples: npt.ArrayLike | None = None) -> Estimate:
     """Return the mean over seeds of accuracies or shares, its t interval cut to [0, 1].
 
     Parameters
     ----------
     values : array_like, shape (n,)
         One number in [0, 1] per seed.
+    n_samples : int or array_like, shape (n,), optional
+        Samples behind each, for the Wilson interval of all of them together.
 
     Returns
     -------
     Estimate
-        As :func:`mean`.
+        As :func:`mean`. The t interval is over seeds, and a point where all agree; the Wilson interval in
+        the note takes samples as independent, also those of one seed, and is none.
     """
     found = mean(values)
     low, high = (
         min(max(edge, 0.0), 1.0) if math.isfinite(edge) else edge for edge in (found.low, found.high)
     )
-    return dataclasses.replace(found, low=low, high=high)
+    if n_samples is None or math.isnan(found.value):
+        return dataclasses.replace(found, low=low, high=high)
+    x = np.asarray(values, dtype=np.float64).ravel()
+    sizes = np.broadcast_to(np.asarray(n_samples, dtype=np.int64), x.shape)
+    n = int(sizes.sum())
+    ends = wilson_interval(round(float(x @ sizes)), n, CONFIDENCE)
+    note = f"Wilson [{ends[0]:.4g}, {ends[1]:.4g}] over {n} samples"
+    return dataclasses.replace(found, low=low, high=high, note=note)
 
 
 def median(values: npt.ArrayLike, rng: np.random.Generator | None = None) -> Estimate:
@@ -106,32 +149,109 @@ def median(values: npt.ArrayLike, rng: np.random.Generator | None = None) -> Est
     Parameters
     ----------
     values : array_like, shape (n,)
-        One number per seed.
+        One number per seed; infinity is a number here, as of a run that never gets there.
     rng : numpy.random.Generator, optional
         Draws the resamples; seeded with 0 if not given, so that a ledger can be repeated.
 
     Returns
     -------
     Estimate
-        One seed has no interval.
+        One seed has no interval. With infinite numbers it is that of order statistics. A nan makes the
+        median undefined.
     """
     from scipy import stats  # takes as long to import as all else together
 
-    x = _finite(values)
+    x = np.asarray(values, dtype=np.float64).ravel()
     if not len(x):
         return nothing()
-    if len(x) == 1 or np.ptp(x) == 0.0:
+    if np.isnan(x).any():
+        return undefined(len(x), f"{int(np.sum(np.isnan(x)))} of {len(x)} not a number")
+    if len(x) == 1 or x.min() == x.max():
         edge = float(x[0]) if len(x) > 1 else math.nan
         return Estimate(float(x[0]), edge, edge, len(x))
+    if np.isinf(x).any():
+        x = np.sort(x)
+        rank = max(int(stats.binom.ppf((1.0 - CONFIDENCE) / 2.0, len(x), 0.5)), 1)
+        middle = 0.5 * (x[(len(x) - 1) // 2] + x[len(x) // 2])
+        return Estimate(float(middle), float(x[rank - 1]), float(x[-rank]), len(x))
+    low, high = _bootstrap((x,), np.median, rng)
+    return Estimate(float(np.median(x)), low, high, len(x))
+
+
+def ratio_of_means(first: npt.ArrayLike, second: npt.ArrayLike) -> Estimate:
+    """Return mean(first) / mean(second) of independent seeds with its percentile bootstrap interval.
+
+    Parameters
+    ----------
+    first, second : array_like, shapes (n,) and (m,)
+        One number per seed.
+
+    Returns
+    -------
+    Estimate
+        Undefined where a number is not finite or the second mean is 0; n counts the smaller group.
+    """
+    a, b = (np.asarray(v, dtype=np.float64).ravel() for v in (first, second))
+    n = min(len(a), len(b))
+    if n == 0:
+        return nothing()
+    if not (np.isfinite(a).all() and np.isfinite(b).all()) or b.mean() == 0.0:
+        return undefined(n)
+    value = float(a.mean() / b.mean())
+    if n == 1:
+        return Estimate(value, math.nan, math.nan, 1)
+    if np.ptp(a) == 0.0 and np.ptp(b) == 0.0:
+        return Estimate(value, value, value, n)
+    return Estimate(value, *_bootstrap((a, b), _mean_ratio, None), n)
+
+
+def ratio_of_spreads(first: npt.ArrayLike, second: npt.ArrayLike) -> Estimate:
+    """Return sd(first) / sd(second) of independent seeds with its percentile bootstrap interval.
+
+    Parameters
+    ----------
+    first, second : array_like, shapes (n,) and (m,)
+        One number per seed, at least two of each.
+
+    Returns
+    -------
+    Estimate
+        Undefined where a number is not finite or the second does not spread; n counts the smaller group.
+    """
+    a, b = (np.asarray(v, dtype=np.float64).ravel() for v in (first, second))
+    n = min(len(a), len(b))
+    if n < 2:
+        return nothing()
+    if not (np.isfinite(a).all() and np.isfinite(b).all()) or np.ptp(b) == 0.0:
+        return undefined(n)
+    value = float(np.std(a, ddof=1) / np.std(b, ddof=1))
+    return Estimate(value, *_bootstrap((a, b), _spread_ratio, None), n)
+
+
+def _mean_ratio(a: FloatArray, b: FloatArray, axis: int = -1) -> FloatArray:
+    return np.asarray(a.mean(axis=axis) / b.mean(axis=axis))
+
+
+def _spread_ratio(a: FloatArray, b: FloatArray, axis: int = -1) -> FloatArray:
+    # A resample of one observation over and over has no spread: its ratio is huge, or 1 where both have none.
+    top, bottom = np.std(a, axis=axis, ddof=1), np.std(b, axis=axis, ddof=1)
+    return np.asarray(np.divide(top, bottom, out=np.where(top > 0, 1e300, 1.0), where=bottom > 0))
+
+
+def _bootstrap(
+    samples: tuple[FloatArray, ...], statistic: Any, rng: np.random.Generator | None
+) -> tuple[float, float]:
+    from scipy import stats  # takes as long to import as all else together
+
     found = stats.bootstrap(
-        (x,),
-        np.median,
+        samples,
+        statistic,
         confidence_level=CONFIDENCE,
         n_resamples=2000,
         method="percentile",
         random_state=np.random.default_rng(0) if rng is None else rng,
     ).confidence_interval
-    return Estimate(float(np.median(x)), float(found.low), float(found.high), len(x))
+    return float(found.low), float(found.high)
 
 
 def proportion(n_hits: int, n: int) -> Estimate:
@@ -152,14 +272,11 @@ def proportion(n_hits: int, n: int) -> Estimate:
     ValueError
         If not 0 <= n_hits <= n.
     """
-    from scipy import stats  # takes as long to import as all else together
-
     check_integer("n", n, minimum=0)
     check_integer("n_hits", n_hits, minimum=0, maximum=n)
     if n == 0:
         return nothing()
-    interval = stats.binomtest(n_hits, n).proportion_ci(CONFIDENCE, method="wilson")
-    return Estimate(n_hits / n, float(interval.low), float(interval.high), n)
+    return Estimate(n_hits / n, *wilson_interval(n_hits, n, CONFIDENCE), n)
 
 
 def paired_difference(first: npt.ArrayLike, second: npt.ArrayLike) -> Estimate:
@@ -192,23 +309,24 @@ def log_slope(x: npt.ArrayLike, y: npt.ArrayLike) -> Estimate:
     Parameters
     ----------
     x, y : array_like, shape (n,)
-        Positive numbers; pairs with a non-finite member are left out.
+        Positive numbers.
 
     Returns
     -------
     Estimate
-        Slope of log y on log x with its t interval; n counts points.
+        Slope of log y on log x with its t interval; n counts points. Undefined where one is not finite.
 
     Raises
     ------
     ValueError
-        If fewer than three usable points, or fewer than two values of x, are left, or one is not positive.
+        If there are fewer than three points, or fewer than two values of x, or one is not positive.
     """
     from scipy import stats  # takes as long to import as all else together
 
     a, b = (np.asarray(v, dtype=np.float64).ravel() for v in (x, y))
-    usable = np.isfinite(a) & np.isfinite(b)
-    a, b = a[usable], b[usable]
+    missing = int(np.sum(~(np.isfinite(a) & np.isfinite(b))))
+    if missing:
+        return undefined(len(a), f"{missing} of {len(a)} points not finite")
     if len(a) < 3 or np.ptp(a) == 0.0:
         raise ValueError(f"x must hold at least three finite points of two or more values, got {len(a)}")
     if a.min() <= 0.0 or b.min() <= 0.0:
@@ -233,7 +351,8 @@ def logistic_crossing(x: npt.ArrayLike, hits: npt.ArrayLike, trials: npt.ArrayLi
     Estimate
         :math:`x_0` of :math:`p = 1/(1+e^{-b(x-x_0)})`, rising or falling, at maximum likelihood,
         with the interval of all :math:`x_0` whose profile likelihood a :math:`\chi^2_1` test does not
-        reject; n counts trials. Nothing if the successes do not vary.
+        reject; n counts trials. Undefined, and accepted by no rule, if the successes do not vary: the
+        crossing then lies outside the range.
 
     Raises
     ------
@@ -247,8 +366,10 @@ def logistic_crossing(x: npt.ArrayLike, hits: npt.ArrayLike, trials: npt.ArrayLi
         raise ValueError(f"x, hits and trials must have one shape (g,), got {a.shape}, {h.shape}, {n.shape}")
     if np.any(h < 0) or np.any(h > n):
         raise ValueError("hits must lie in 0..trials")
-    if h.sum() in (0.0, n.sum()) or np.ptp(a) == 0.0:
+    if n.sum() == 0.0 or np.ptp(a) == 0.0:
         return nothing()
+    if h.sum() in (0.0, n.sum()):
+        return undefined(int(n.sum()), f"no crossing in [{a.min():.3g}, {a.max():.3g}]")
     scale = float(np.ptp(a))
     if np.sum(n * (a - np.average(a, weights=n)) * (h / np.maximum(n, 1.0))) < 0.0:
         h = n - h  # falling: the failures rise, and cross 1/2 at the same place
@@ -293,8 +414,3 @@ def three_standard_errors(estimate: Estimate, sd: float, n: int) -> float:
     earlier = check_real("sd", sd, minimum=0.0) ** 2 / (check_integer("n", n, minimum=2) - 1)
     own = 0.0 if math.isnan(estimate.sd) else estimate.standard_error**2
     return 3.0 * math.sqrt(earlier + own)
-
-
-def _finite(values: Any) -> FloatArray:
-    x = np.asarray(values, dtype=np.float64).ravel()
-    return np.asarray(x[np.isfinite(x)])

@@ -7,6 +7,8 @@ import pytest
 from scipy import stats
 
 from featsim.claims import statistics
+from featsim.claims.rules import at_least, at_most
+from featsim.models import wilson_interval
 
 
 def test_mean_has_students_interval(rng):
@@ -20,7 +22,40 @@ def test_mean_has_students_interval(rng):
 def test_mean_of_equal_values_is_a_point_and_of_one_has_no_interval():
     assert statistics.mean([1.0, 1.0]) == statistics.Estimate(1.0, 1.0, 1.0, 2, 0.0)
     assert math.isnan(statistics.mean([1.0]).low)
-    assert statistics.mean([math.nan]).n == 0
+    assert statistics.mean([]).n == 0
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_what_is_not_finite_is_never_dropped_silently(bad):
+    for found in (statistics.mean([1.0, bad, 1.0]), statistics.accuracy([1.0, bad, 1.0], 10)):
+        assert math.isnan(found.value) and found.n == 3 and "1 of 3 not finite" in found.note
+        assert not at_least(0.0).holds(found) and not at_most(2.0).holds(found)
+    assert math.isnan(statistics.log_slope([1.0, 2.0, 3.0, 4.0], [1.0, 2.0, bad, 4.0]).value)
+    kept, note = statistics.without_missing([1.0, bad, 3.0])
+    assert kept.tolist() == [1.0, 3.0] and note == "1 of 3 left out"
+    assert math.isnan(statistics.median([1.0, math.nan]).value)
+
+
+def test_a_median_takes_infinity_as_late():
+    found = statistics.median([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, math.inf])
+    assert found.value == 4.0 and found.low == 1.0 and found.high == math.inf
+    assert statistics.median([1.0, math.inf, math.inf]).value == math.inf
+
+
+def test_pooled_samples_have_wilsons_interval():
+    found = statistics.accuracy([1.0] * 10, 1000)
+    low, _ = wilson_interval(10_000, 10_000)
+    assert (found.low, found.high) == (1.0, 1.0) and f"{low:.4g}" in found.note and "10000" in found.note
+    assert statistics.accuracy([0.5, 1.0], [10, 30]).value == 0.75  # the mean is over seeds
+
+
+def test_ratios_have_bootstrap_intervals(rng):
+    a, b = rng.normal(10.0, 4.0, size=40), rng.normal(5.0, 1.0, size=40)
+    for found, truth in ((statistics.ratio_of_means(a, b), 2.0), (statistics.ratio_of_spreads(a, b), 4.0)):
+        assert found.low < truth < found.high and found.n == 40
+    assert math.isnan(statistics.ratio_of_means([1.0, 2.0], [0.0, 0.0]).value)
+    assert math.isnan(statistics.ratio_of_spreads([1.0, 2.0], [3.0, 3.0]).value)
+    assert statistics.ratio_of_means([4.0, 4.0], [2.0, 2.0]).high == 2.0
 
 
 def test_accuracy_interval_stays_in_the_unit_interval():
@@ -75,7 +110,8 @@ def test_logistic_crossing_recovers_the_centre(rng):
 def test_logistic_crossing_of_separated_counts_lies_between_them():
     found = statistics.logistic_crossing([0.0, 1.0, 2.0, 3.0], [0, 0, 5, 5], [5, 5, 5, 5])
     assert 1.0 < found.value < 2.0 and found.low >= 0.5
-    assert statistics.logistic_crossing([0.0, 1.0], [0, 0], [5, 5]).n == 0
+    outside = statistics.logistic_crossing([0.0, 1.0], [0, 0], [5, 5])
+    assert outside.n == 10 and math.isnan(outside.value) and "no crossing in [0, 1]" in outside.note
 
 
 def test_three_standard_errors_adds_both_sides():
