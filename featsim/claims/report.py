@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from featsim.claims.ledger import ClaimResult
+from featsim.claims.registry import position
 from featsim.claims.statistics import Estimate
+from featsim.traces.files import atomic_write
 from featsim.versions import version_report
 
 
@@ -74,7 +79,7 @@ def format_estimate(estimate: Estimate) -> str:
     text = f"{estimate.value:.3g}"
     if math.isfinite(estimate.low) and estimate.low != estimate.high:
         text += f" [{estimate.low:.3g}, {estimate.high:.3g}]"
-    return text
+    return f"{text} ({estimate.note})" if estimate.note else text
 
 
 def format_markdown(results: Sequence[ClaimResult]) -> str:
@@ -90,39 +95,45 @@ def format_markdown(results: Sequence[ClaimResult]) -> str:
     str
         One row per claim.
     """
+    return _markdown([result.to_dict() for result in results])
+
+
+def _markdown(entries: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         "| id | statement | mark | measured [95 % interval] | rule | verdict | expected | seeds |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for result in results:
-        claim = result.claim
-        measured = "; ".join(
-            f"{finding.criterion.quantity} {format_estimate(finding.estimate)}" for finding in result.findings
-        )
+    for entry in entries:
+        measured = "; ".join(f"{row['quantity']} {_format_row(row)}" for row in entry["quantities"])
         cells = (
-            claim.id,
-            claim.statement + (" (control)" if claim.control else ""),
-            claim.mark,
+            entry["id"],
+            entry["statement"] + (" (control)" if entry["control"] else ""),
+            entry["mark"],
             measured,
-            claim.rule,
-            f"**{result.verdict}**" + (" (quick)" if result.quick else ""),
-            str(claim.expected),
-            str(result.n_seeds),
+            entry["rule"],
+            f"**{entry['verdict']}**" + (" (quick)" if entry["size"] == "quick" else ""),
+            entry["expected"],
+            str(entry["n_seeds"]),
         )
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    notes = [
-        f"* {result.claim.id}: {result.claim.explanation}"
-        for result in results
-        if result.claim.explanation and not result.as_expected
-    ]
-    parts = ["\n".join(rows), summary_line(results) + "."]
+    different = [entry for entry in entries if not entry["as_expected"]]
+    notes = [f"* {entry['id']}: {entry['explanation']}" for entry in different if entry["explanation"]]
+    kinds = Counter(entry["verdict"] for entry in entries)
+    counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    tail = f"; {len(different)} not the expected verdict" if different else ""
+    parts = ["\n".join(rows), f"{len(entries)} claims: {counts}{tail}."]
     if notes:
         parts.append("Verdicts that differ from the expected ones:\n\n" + "\n".join(notes))
     return "\n\n".join(parts) + "\n"
 
 
+def _format_row(row: Mapping[str, Any]) -> str:
+    value, low, high = (math.nan if x is None else x for x in (row["value"], *row["interval"]))
+    return format_estimate(Estimate(value, low, high, row["n"], note=row.get("note", "")))
+
+
 def write_ledger(results: Sequence[ClaimResult], folder: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """Write ``claims.json`` and ``claims.md``.
+    """Write ``claims.json`` and ``claims.md``, joining what is there.
 
     Parameters
     ----------
@@ -134,24 +145,48 @@ def write_ledger(results: Sequence[ClaimResult], folder: str | os.PathLike[str])
     Returns
     -------
     json_path, markdown_path : pathlib.Path
-        The two files.
+        The two files: the claims judged now and all others that the folder held, in the order of the
+        registry. Each entry has its own size, date and versions; a quick result does not replace one of
+        the default size.
 
     Raises
     ------
+    ValueError
+        If ``claims.json`` is there and is not a ledger.
     OSError
         If the folder cannot be written.
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    content = {"versions": version_report(), "claims": [result.to_dict() for result in results]}
+    json_path, markdown_path = target / "claims.json", target / "claims.md"
+    entries = {entry["id"]: entry for entry in _read_ledger(json_path)}
+    versions, date = version_report(), datetime.now(UTC).isoformat(timespec="seconds")
+    for result in results:
+        old = entries.get(result.claim.id)
+        if old is None or not result.quick or old["size"] == "quick":
+            entries[result.claim.id] = {**result.to_dict(), "date": date, "versions": versions}
+    merged = sorted(entries.values(), key=lambda entry: position(entry["id"]))
+    content = {"versions": versions, "claims": merged}
     texts = {
-        "claims.json": json.dumps(content, indent=1, allow_nan=False) + "\n",
-        "claims.md": format_markdown(results),
+        json_path: json.dumps(content, indent=1, allow_nan=False) + "\n",
+        markdown_path: _markdown(merged),
     }
-    paths = []
-    for name, text in texts.items():
-        # Written aside and renamed: a reader never sees half a ledger.
-        aside = target / f".{name}.part"
-        aside.write_text(text, encoding="utf-8")
-        paths.append(aside.replace(target / name))
-    return paths[0], paths[1]
+    for path, text in texts.items():
+        # Appears whole or not at all: a reader never sees half a ledger.
+        with atomic_write(path) as file:
+            file.write(text.encode("utf-8"))
+    return json_path, markdown_path
+
+
+def _read_ledger(path: Path) -> list[dict[str, Any]]:
+    """Return the entries of a ledger; those of before entries had versions get the file's."""
+    if not path.is_file():
+        return []
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        known = {"date": None, "versions": content["versions"]}
+        return [{**known, **entry, "id": entry["id"], "size": entry["size"]} for entry in content["claims"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} must be a ledger of claims to be added to, got other content; move it away"
+        ) from error

@@ -159,6 +159,37 @@ def test_ledger_files(tmp_path):
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["claims.json", "claims.md"]
 
 
+def test_a_ledger_is_joined_not_replaced(tmp_path):
+    def write(*claims, quick=False):
+        path, table = write_ledger(run_claims(claims, quick=quick), tmp_path)
+        return json.loads(path.read_text(encoding="utf-8"))["claims"], table.read_text(encoding="utf-8")
+
+    write(toy(id="structured-data/toy2"))
+    entries, table = write(toy(id="structured-data/T2"), toy(id="structured-data/T1"))
+    # The order is that of the registry; what it does not know comes last.
+    ids = ["structured-data/T1", "structured-data/T2", "structured-data/toy2"]
+    assert [entry["id"] for entry in entries] == ids
+    assert all(name in table for name in ids) and "3 claims: 3 reproduced." in table
+    assert all(entry["date"] and entry["versions"]["featsim"] for entry in entries)
+    # A quick look leaves a full result alone, and a full one replaces it.
+    entries, _ = write(toy(id="structured-data/T1"), quick=True)
+    assert entries[0]["size"] == "default"
+    (tmp_path / "claims.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(ValueError, match="must be a ledger of claims"):
+        write(toy())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["claims.json", "claims.md"]
+
+
+def test_old_ledgers_without_dates_are_kept(tmp_path):
+    (result,) = run_claims([toy()], quick=True)
+    old = {"versions": {"featsim": "0"}, "claims": [{**result.to_dict(), "id": "structured-data/old"}]}
+    (tmp_path / "claims.json").write_text(json.dumps(old), encoding="utf-8")
+    path, _ = write_ledger([result], tmp_path)
+    entries = {e["id"]: e for e in json.loads(path.read_text(encoding="utf-8"))["claims"]}
+    assert entries["structured-data/old"]["versions"] == {"featsim": "0"}
+    assert entries["structured-data/toy"]["date"] is not None
+
+
 def test_json_has_no_nan():
     claim = toy(analyse=lambda outcomes: {"coefficient": Estimate(1.0, math.nan, math.nan, 1)})
     entry = judge(claim, []).to_dict()
@@ -176,8 +207,14 @@ def test_selection():
         "structured-data/T2",
     ]
     assert [claim.id for claim in select("structured-data", ["T8"])] == ["structured-data/T8"]
-    with pytest.raises(ValueError, match=r"id must be one of structured-data/T1, .* got 'T99'"):
-        select(ids=["T99"])
+    with pytest.raises(
+        ValueError, match=r"id must be that of a claim, got 'T1'; did you mean .*structured-data/T1"
+    ):
+        select(ids=["T1"])
+    with pytest.raises(ValueError, match=r"did you mean structured-data/pure-radii\?"):
+        select(ids=["pure-radius"])
+    with pytest.raises(ValueError, match=r"all \d+ are on the page"):
+        select(ids=["xyzzy"])
     with pytest.raises(ValueError, match="theory must be one of structured-data"):
         select("astrology")
 
