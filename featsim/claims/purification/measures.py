@@ -54,14 +54,18 @@ def accuracy(run: Run, model: Model, data: SparseCodingData, threat: Threat) -> 
 
 def attacked(run: Run) -> dict[str, float]:
     """Return the accuracies of the final model: clean, and under FGM, PGD, dense and random direction."""
+    return accuracies_of(run, run.network)
+
+
+def accuracies_of(run: Run, model: Model) -> dict[str, float]:
+    """Return the same of any model on the run's test samples."""
     data, threat = test_samples(run), threat_of(run)
+    random = DirectionAttack(threat=threat, direction="random")
     found = {
-        "fgm": run_attack(fgm(threat), run.network, data),
-        "pgd": run_attack(strong_attack(threat), run.network, data, run.rng()),  # type: ignore[arg-type]
-        "dense": run_attack(DirectionAttack(threat=threat), run.network, data),
-        "random": run_attack(
-            DirectionAttack(threat=threat, direction="random"), run.network, data, run.rng(1)
-        ),
+        "fgm": run_attack(fgm(threat), model, data),
+        "pgd": run_attack(strong_attack(threat), model, data, run.rng()),  # type: ignore[arg-type]
+        "dense": run_attack(DirectionAttack(threat=threat), model, data),
+        "random": run_attack(random, model, data, run.rng(1)),
     }
     accuracies = {name: result.robust_accuracy for name, result in found.items()}
     return {"clean": found["fgm"].clean_accuracy, **accuracies}

@@ -9,7 +9,7 @@ from featsim.claims.cases import Case, Measure, Outcome
 from featsim.claims.ledger import Claim, Criterion
 from featsim.claims.purification import closed_form, measures
 from featsim.claims.purification.measures import ENDS
-from featsim.claims.purification.purifying import A, C
+from featsim.claims.purification.purifying import C
 from featsim.claims.rules import at_least, at_most, between, covers_within
 from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import seeds
@@ -138,7 +138,6 @@ E13 = Claim(
 
 _SWEEP = {dim: get_scenario(f"purification/d-{dim}") for dim in (50, 100, 200, 400)}
 _HALF = Measure(measures.half_radius)
-_K_SWEEP = {k: A.with_settings({"sparsity": k}) for k in (2.0, 3.0, 5.0)}
 
 
 def _e15_cases(quick: bool) -> list[Case]:
