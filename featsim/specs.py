@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Self
 
 _REGISTRY: dict[str, type[Spec]] = {}
 _NON_FINITE = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}
+_FLOAT = "float"  # JSON has no infinities: such a float is written {"float": "inf"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,7 @@ class Spec:
         -------
         dict
             Nested specs become dicts, tuples become lists, and non-finite
-            floats become the strings ``"inf"``, ``"-inf"`` and ``"nan"``.
+            floats become ``{"float": "inf"}`` and the like.
         """
         fields = {f.name: _encode(getattr(self, f.name)) for f in dataclasses.fields(self)}
         return {"kind": self.kind, **fields}
@@ -70,6 +71,8 @@ def _encode(value: Any) -> Any:
     if isinstance(value, Spec):
         return value.to_dict()
     if isinstance(value, Mapping):
+        if is_encoded_float(value):
+            raise TypeError(f"a spec field must not look like an encoded float, got {dict(value)!r}")
         return {str(key): _encode(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
         return [_encode(item) for item in value]
@@ -78,19 +81,29 @@ def _encode(value: Any) -> Any:
     if isinstance(value, float):
         if math.isfinite(value):
             return value
-        return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
+        return {_FLOAT: "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")}
     raise TypeError(f"a spec field must be JSON data or a spec, got {type(value).__name__}")
 
 
+def is_encoded_float(value: Any) -> bool:
+    """Say whether JSON data stand for a float that is not finite."""
+    return isinstance(value, Mapping) and value.keys() == {_FLOAT} and value[_FLOAT] in tuple(_NON_FINITE)
+
+
+def decode_float(value: Any) -> Any:
+    """Return the float that JSON data stand for where it is not finite, and other data as they are."""
+    return _NON_FINITE[value[_FLOAT]] if is_encoded_float(value) else value
+
+
 def _decode(value: Any) -> Any:
+    if is_encoded_float(value):
+        return decode_float(value)
     if isinstance(value, dict):
         if "kind" in value:
             return spec_from_dict(value)
         return {key: _decode(item) for key, item in value.items()}
     if isinstance(value, list):
         return tuple(_decode(item) for item in value)
-    if isinstance(value, str) and value in _NON_FINITE:
-        return _NON_FINITE[value]
     return value
 
 

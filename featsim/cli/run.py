@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shlex
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from featsim.training import Recording
 
 # Python's own spelling, which error messages use, beside JSON's.
-_WORDS = {"True": True, "False": False, "None": None}
+_WORDS = {"True": True, "False": False, "None": None, "inf": math.inf, "-inf": -math.inf}
 
 
 def register(commands: Any) -> None:
