@@ -71,6 +71,8 @@ def _print_settings(scenario: Scenario) -> None:
     width = max(map(len, settings))
     print("settings (change with `featsim run --set KEY=VALUE`; the end of a key will do where it is clear):")
     print("\n".join(f"  {key:<{width}}  {shown(value)}" for key, value in settings.items()))
+    if any(key.startswith("evaluations.") for key in settings):
+        print("`radius`, `norm`, `scope` and `subspace` change attack and evaluations; full names only one.")
     if scenario.evaluations:
         print("evaluation attacks:")
         for attack in scenario.evaluations:

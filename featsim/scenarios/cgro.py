@@ -133,7 +133,8 @@ DIGITS = Scenario(
     trainings={
         "standard": Training(schedule=_IMAGE_SCHEDULE),
         "adversarial": Training(
-            schedule=_IMAGE_SCHEDULE, attack=Mixture(attack=pgd(_IMAGE_THREAT, n_steps=3, keep="last"), weight=1.0)
+            schedule=_IMAGE_SCHEDULE,
+            attack=Mixture(attack=pgd(_IMAGE_THREAT, n_steps=3, keep="last"), weight=1.0),
         ),
     },
     evaluations=(pgd(_IMAGE_THREAT, n_steps=20, n_random=2),),

@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from featsim.specs import Spec, spec_from_dict
+from featsim.scenarios.allowed import ALLOWED, follow, set_allowed, shared_by_all
+from featsim.specs import Spec, decode_float, is_encoded_float, spec_from_dict
 from featsim.traces import Trace, check_writable
 from featsim.training import Recording, Schedule, train
-from featsim.validation import check_choice, check_integer
+from featsim.validation import check_bool, check_choice, check_integer
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,11 @@ class Training(Spec):
         Attack in training; None for standard training.
     start_from : str or None
         The training whose final weights this one starts from; None for initial weights.
+
+    Raises
+    ------
+    TypeError
+        If a part is not a spec.
     """
 
     kind: ClassVar[str] = "training"
@@ -40,6 +46,8 @@ class Training(Spec):
     start_from: str | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.schedule, Spec):
+            raise TypeError(f"schedule must be a schedule spec, got {self.schedule!r}")
         if self.attack is not None and not isinstance(self.attack, Spec):
             raise TypeError(f"attack must be an attack spec or None, got {self.attack!r}")
 
@@ -68,6 +76,11 @@ class Scenario(Spec):
         Whether equal patches of a sample are stored once (the same trajectory, faster).
     mark : str
         Where the setting comes from: ``"choice"``, ``"derived"``, ``"recalled"``, ``"source"``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a field has another type, or trainings start from each other in a circle.
     """
 
     kind: ClassVar[str] = "scenario"
@@ -83,6 +96,17 @@ class Scenario(Spec):
     mark: str = "choice"
 
     def __post_init__(self) -> None:
+        for field in ("name", "title", "mark"):
+            if not isinstance(getattr(self, field), str):
+                raise TypeError(f"{field} must be text, got {getattr(self, field)!r}")
+        for field in ("data", "model"):
+            if not isinstance(getattr(self, field), Spec):
+                raise TypeError(f"{field} must be a spec, got {getattr(self, field)!r}")
+        object.__setattr__(self, "evaluations", tuple(self.evaluations))
+        for attack in self.evaluations:
+            if not isinstance(attack, Spec):
+                raise TypeError(f"evaluations must be attack specs, got {attack!r}")
+        object.__setattr__(self, "merge_repeats", check_bool("merge_repeats", self.merge_repeats))
         object.__setattr__(self, "n_samples", check_integer("n_samples", self.n_samples, minimum=1))
         object.__setattr__(self, "trainings", MappingProxyType(dict(self.trainings)))
         for name, training in self.trainings.items():
@@ -213,6 +237,12 @@ class Scenario(Spec):
             ``"schedule.n_steps"``, changes both. ``"n_steps"`` and ``"step_size"`` alone are
             the schedule's, not the attack's.
 
+            What the attack in training may do (``"radius"``, ``"norm"``, ``"scope"``,
+            ``"subspace"``) changes with it in the evaluations that allow the same, and
+            unit steps keep their proportion to the radius. The full name, such as
+            ``"adversarial.attack.threat.radius"``, changes that training alone, and
+            ``"evaluations.radius"`` the evaluations alone.
+
         Returns
         -------
         Scenario
@@ -224,18 +254,26 @@ class Scenario(Spec):
             If a name fits nothing, or fits settings of different meaning.
         """
         data = copy.deepcopy(self._variable())
-        for key, value in changes.items():
+        evaluations = self.to_dict()["evaluations"]
+        for key, given in changes.items():
+            value = json.loads(json.dumps(given))
             for path in self._matching(key):
-                node = data
-                for part in path[:-1]:
-                    node = node[part]
-                node[path[-1]] = json.loads(json.dumps(value))
+                if path[0] == "evaluations":
+                    for attack in evaluations:
+                        set_allowed(attack, path[1], value)
+                    continue
+                if path[-1] in ALLOWED and "attack" in path and key != ".".join(path):
+                    above = path[:-2] if path[-2] == "threat" else path[:-1]
+                    follow(_node(data, above), evaluations, path[-1], value)
+                else:
+                    _node(data, path[:-1])[path[-1]] = value
+        data["evaluations"] = evaluations
         trainings = {name: data.pop(name) for name in self.trainings}
         changed: Scenario = spec_from_dict({**self.to_dict(), **data, "trainings": trainings})
         return changed
 
     def _variable(self) -> dict[str, Any]:
-        """Return the changeable part of the JSON, trainings at the top."""
+        """Return the changeable part of the JSON, trainings at the top, and what evaluations share."""
         data = self.to_dict()
         return {
             "n_samples": data["n_samples"],
@@ -243,11 +281,14 @@ class Scenario(Spec):
             "model": data["model"],
             "merge_repeats": data["merge_repeats"],
             **data["trainings"],
+            "evaluations": shared_by_all(data["evaluations"]),
         }
 
     def _matching(self, key: str) -> list[tuple[str, ...]]:
         wanted = tuple(key.split("."))
         paths = [path for path, _ in _leaves(self._variable()) if path[-len(wanted) :] == wanted]
+        # Of the evaluations only where nothing else is meant; they follow the attack in training.
+        paths = [path for path in paths if path[0] != "evaluations" or wanted[0] == path[0]] or paths
         if not paths:
             raise ValueError(
                 f"{key!r} is not a setting of {self.name}; its settings are {', '.join(self.settings())}"
@@ -265,10 +306,16 @@ def _rebuild(fields: dict[str, Any]) -> Scenario:
     return Scenario(**fields)
 
 
+def _node(data: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    for part in path:
+        data = data[part]
+    return data
+
+
 def _leaves(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    if isinstance(node, dict):
+    if isinstance(node, dict) and not is_encoded_float(node):
         for key, value in node.items():
             if key != "kind":
                 yield from _leaves(value, (*path, key))
     else:
-        yield path, node
+        yield path, decode_float(node)

@@ -8,13 +8,13 @@ import sys
 import numpy as np
 import pytest
 
-from featsim.attacks import fgm, margin_step
+from featsim.attacks import FeatureAttack, fgm, margin_step, pgd, raw_step
 from featsim.data import PatchDataSpec
 from featsim.models import TwoLayerSpec
 from featsim.scenarios import Scenario, Training, get_scenario, scenario_names
 from featsim.specs import spec_from_dict
 from featsim.threats import Threat
-from featsim.training import Recording, Schedule, train
+from featsim.training import Mixture, ProjectedDescent, Recording, Schedule, train
 from featsim.training.patch_stepper import PatchStepper
 
 THREAT = Threat(radius=0.3)
@@ -96,6 +96,11 @@ def test_a_pickle_opens_in_a_process_that_has_imported_nothing():
     ("change", "error", "message"),
     [
         ({"n_samples": 0}, ValueError, "n_samples must be >= 1"),
+        ({"n_samples": 2.5}, TypeError, "n_samples must be an integer"),
+        ({"merge_repeats": "no"}, TypeError, "merge_repeats must be True or False, got 'no'"),
+        ({"name": 3}, TypeError, "name must be text, got 3"),
+        ({"data": {"dim": 3}}, TypeError, "data must be a spec, got"),
+        ({"evaluations": ("A-pgd",)}, TypeError, "evaluations must be attack specs, got 'A-pgd'"),
         (
             {"trainings": {"standard": Schedule(n_steps=1)}},
             TypeError,
@@ -150,6 +155,77 @@ def test_one_name_can_change_all_trainings():
     assert (
         scenario().with_settings({"attack.step_size": 7.0}).trainings["adversarial"].attack.step_size == 7.0
     )
+
+
+BOTH = {
+    "standard": Training(schedule=Schedule(n_steps=2)),
+    "adversarial": Training(schedule=Schedule(n_steps=2), attack=margin_step(THREAT, 2.0)),
+    "unit": Training(schedule=Schedule(n_steps=2), attack=fgm(THREAT)),
+}
+WHOLE = Threat(radius=0.6, scope="input")
+
+
+def test_a_short_threat_setting_changes_the_evaluations_too():
+    base = scenario(
+        trainings=BOTH,
+        evaluations=(
+            fgm(THREAT),
+            pgd(THREAT, 5),
+            FeatureAttack(radius=0.3),
+            raw_step(THREAT, 7.0),
+            fgm(WHOLE),
+        ),
+    )
+    for key in ("radius", "threat.radius"):
+        changed = base.with_settings({key: 0.5})
+        now = Threat(radius=0.5)
+        assert changed.trainings["adversarial"].attack == margin_step(now, 2.0)
+        assert changed.trainings["unit"].attack == fgm(now)  # and its step with it
+        assert changed.evaluations == (
+            fgm(now), pgd(now, 5), FeatureAttack(radius=0.5), raw_step(now, 7.0), fgm(WHOLE)
+        )  # fmt: skip
+    changed = base.with_settings({"radius": 0.5, "scope": "input", "norm": "linf"})
+    assert changed.evaluations[0].threat == Threat(radius=0.5, norm="linf", scope="input")
+    assert changed.evaluations[4] == fgm(WHOLE)
+    assert base.evaluations[0] == fgm(THREAT)
+    mixed = Training(schedule=Schedule(n_steps=2), attack=Mixture(attack=fgm(THREAT), weight=0.5))
+    changed = scenario(trainings={"mixed": mixed}).with_settings({"radius": 0.5})
+    assert changed.trainings["mixed"].attack.attack == changed.evaluations[0] == fgm(Threat(radius=0.5))
+
+
+def test_a_full_threat_setting_changes_one_thing():
+    base = scenario()
+    full = base.with_settings({"adversarial.attack.threat.radius": 0.2})
+    assert full.trainings["adversarial"].attack.threat.radius == 0.2
+    assert full.evaluations == base.evaluations
+    tested = base.with_settings({"evaluations.radius": 0.2})
+    assert tested.trainings == base.trainings
+    assert tested.evaluations == (fgm(Threat(radius=0.2)),)
+    assert base.settings()["evaluations.radius"] == 0.3
+    differing = scenario(evaluations=(fgm(THREAT), fgm(WHOLE))).settings()
+    assert "evaluations.radius" not in differing and differing["evaluations.norm"] == "l2"
+    alone = scenario(trainings={"standard": BOTH["standard"]})
+    assert alone.with_settings({"radius": 0.1}).evaluations == (fgm(Threat(radius=0.1)),)
+    for short, message in (("-1", "radius must be"), (True, "radius must be a real number")):
+        with pytest.raises((TypeError, ValueError), match=message):
+            base.with_settings({"radius": short})
+
+
+@pytest.mark.parametrize("name", scenario_names())
+def test_settings_of_every_scenario_can_be_given_back(name):
+    found = get_scenario(name)
+    assert found.with_settings(found.settings()) == found
+
+
+def test_an_infinite_setting():
+    judged = Training(schedule=ProjectedDescent(n_steps=2))
+    base = scenario(trainings={"standard": judged})
+    assert base.settings()["standard.schedule.ball_radius"] == float("inf")
+    assert base.with_settings(base.settings()) == base
+    narrow = base.with_settings({"ball_radius": 2.0})
+    assert narrow.with_settings({"ball_radius": float("inf")}) == base
+    with pytest.raises(TypeError, match="ball_radius must be a real number, got 'inf'"):
+        base.with_settings({"ball_radius": "inf"})
 
 
 def test_later_changes_win():
