@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import platform
 import subprocess
 import sys
@@ -13,6 +14,15 @@ from pathlib import Path
 from featsim._version import __version__
 
 _PACKAGES = ("numpy", "scipy", "numba", "llvmlite")
+_OTHERS = ("matplotlib", "joblib", "threadpoolctl", "tqdm")
+_THREADS = (
+    "OPENBLAS_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "NUMBA_THREADING_LAYER",
+)
 
 
 def version_report() -> dict[str, str]:
@@ -26,6 +36,32 @@ def version_report() -> dict[str, str]:
         report does not depend on thread counts or on what was imported before.
     """
     return dict(_report())
+
+
+def full_report() -> dict[str, str]:
+    """Return :func:`version_report` and what changes no number, for reports of problems.
+
+    Returns
+    -------
+    dict of str to str
+        Also the versions of the other packages, and the thread settings: ``threads NAME``
+        for the variables of the environment, and ``threads`` for what the libraries use now.
+        None of these is written into traces.
+    """
+    threads = {f"threads {name}": os.environ[name] for name in _THREADS if name in os.environ}
+    return {
+        **version_report(),
+        **{name: _package_version(name) for name in _OTHERS},
+        **threads,
+        "threads": _threads_now(),
+    }
+
+
+def _threads_now() -> str:
+    from threadpoolctl import threadpool_info
+
+    found = {f"{library['internal_api']} {library['num_threads']}" for library in threadpool_info()}
+    return ", ".join([*sorted(found), f"{os.cpu_count()} processors"])
 
 
 @cache

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import featsim
+from featsim.versions import full_report
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -65,3 +66,12 @@ def test_version_report_ignores_import_order_and_threads() -> None:
     first = run_python(code.format("import scipy.linalg, numba"))
     second = run_python(code.format("import threadpoolctl; threadpoolctl.threadpool_limits(1)"))
     assert json.loads(first) == json.loads(second) == featsim.version_report()
+
+
+def test_full_report_adds_what_traces_do_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    report = full_report()
+    assert report.items() >= featsim.version_report().items()
+    assert report["matplotlib"] == metadata.version("matplotlib")
+    assert report["threads OPENBLAS_NUM_THREADS"] == "1"
+    assert "processors" in report["threads"]

@@ -27,9 +27,9 @@ def version(args: argparse.Namespace) -> int:
 
     A report of a problem should quote all of it. `featsim --version` prints featsim's version alone.
     """
-    from featsim.versions import version_report
+    from featsim.versions import full_report
 
-    report = version_report()
+    report = full_report()
     if args.json:
         print_json(report)
     else:
