@@ -1,20 +1,33 @@
 """Evaluation: attacks and certificates on one model, robust accuracy as an interval."""
 
 from featsim.evaluation.evaluate import Evaluation, RobustAccuracy, certify_model, evaluate
+from featsim.evaluation.flatness import (
+    Flatness,
+    ball_flatness,
+    companion_ratio,
+    line_flip_distance,
+    line_flatness,
+    line_profile,
+)
 from featsim.evaluation.parts import PartAccuracy, clean_accuracy, part_accuracy
 from featsim.evaluation.population import Population, PopulationAccuracy, population
 from featsim.evaluation.strongest import robust_interval, strongest_attack
 
 __all__ = [
     "Evaluation",
+    "Flatness",
     "PartAccuracy",
     "Population",
     "PopulationAccuracy",
     "RobustAccuracy",
+    "ball_flatness",
     "certify_model",
     "clean_accuracy",
+    "companion_ratio",
     "evaluate",
+    "line_flatness",
     "line_flip_distance",
+    "line_profile",
     "part_accuracy",
     "population",
     "robust_interval",
