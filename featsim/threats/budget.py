@@ -94,6 +94,11 @@ class Budget:
         Row of `role_mask` that holds for each patch.
     pixels : PixelFold or None
         Set where patches share pixels; the ball is then that of the image.
+
+    Raises
+    ------
+    ValueError
+        If a count is not > 0.
     """
 
     threat: Threat
@@ -102,6 +107,10 @@ class Budget:
     role_mask: npt.NDArray[np.bool_] | None = None
     role_index: IntArray | None = None
     pixels: PixelFold | None = None
+
+    def __post_init__(self) -> None:
+        if self.counts is not None and not np.all(self.counts > 0):
+            raise ValueError(f"counts must be > 0, got {np.min(self.counts):g}")
 
     @property
     def radius(self) -> float:
@@ -235,11 +244,12 @@ class Budget:
         else:
             direction = rng.standard_normal((shape[0], len(self.pixels.coverage)))
         size_now = self._size(direction)
-        level = rng.uniform(size=size_now.shape) ** (1.0 / self._degrees(direction))
+        # A patch that may not move at all has a ball of dimension 0; its direction is 0 already.
+        level = rng.uniform(size=size_now.shape) ** (1.0 / np.maximum(self._degrees(direction), 1.0))
         return self._spread(direction * (self.radius * level / np.where(size_now > 0, size_now, 1.0)))
 
     def reach(self, directions: FloatArray) -> FloatArray:
-        """Return how far one patch can move along given directions at radius 1.
+        r"""Return how far one patch can move along given directions at radius 1.
 
         Parameters
         ----------
@@ -250,7 +260,8 @@ class Budget:
         -------
         ndarray, broadcastable to (n, P, K)
             Largest inner product of each direction with the perturbation of a
-            single patch (which may take the whole budget of the input).
+            single patch (which may take the whole budget of the input). In a whole-input
+            l2 ball a patch of count :math:`c < 1` moves by up to :math:`1/\sqrt{c}`.
         """
         reach: FloatArray
         if self.threat.norm == "linf":
@@ -261,6 +272,8 @@ class Budget:
             inside = directions @ self.basis.T
             by_role = np.stack([_stable_norm(inside * mask, (1,))[:, 0] for mask in self.role_mask])
             reach = by_role[self.role_index]
+        if self.counts is not None and self.threat.norm == "l2" and self.threat.scope == "input":
+            reach = reach / np.sqrt(np.minimum(self.counts, 1.0))[:, :, None]
         return reach
 
     def _checked(self, values: FloatArray) -> FloatArray:

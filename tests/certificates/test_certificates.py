@@ -1,5 +1,7 @@
 """Certificates are sound, exact where they can be, and never sure of nan."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -50,6 +52,40 @@ def test_tangent_chord_is_below_everything_that_can_be_found(kind, power, smooth
             np.testing.assert_allclose(bound.lower_margin, found, rtol=1e-9, atol=1e-11)
         if radius == 0.05:  # not only sound: it says something
             assert bound.lower_margin.mean() > found.mean() - 0.5 * np.abs(found).mean()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_patches_that_count_for_less_than_one(kind):
+    rng = np.random.default_rng(2)
+    net, data = net_and_data(0, 3.0, 2.0)
+    data = dataclasses.replace(data, counts=rng.choice([0.05, 0.3, 1.0, 3.0], data.counts.shape))
+    model = LinearModel(rng.standard_normal((3, *data.X.shape[1:])))
+    for radius in (0.05, 0.3):
+        threat = Threat(radius=radius, **kind)
+        budget = threat.bind(data)
+        strong = pgd(threat, 10, objective="targeted", starts=("clean", "filters", "features"))
+        found = run_attack(strong, net, data).margin
+        for patch in range(data.n_patches):  # the whole budget on one patch
+            delta = np.zeros(data.X.shape)
+            delta[:, patch] = 100 * rng.standard_normal((len(data.y), data.dim))
+            moved = data.X + budget.project(delta)
+            found = np.minimum(found, margins(net.scores(moved, data.counts), data.y))
+        assert np.all(tangent_chord(net, data, threat).lower_margin <= found)
+    plain = dataclasses.replace(data, counts=np.ones(data.counts.shape))
+    threat = Threat(radius=0.2, **kind)
+    exact = exact_linear(model, plain, threat).margin
+    assert np.all(certify_linear(model, plain, threat).lower_margin <= exact)
+
+
+def test_the_rounding_of_a_linear_certificate_grows_with_the_terms():
+    rng = np.random.default_rng(0)
+    gaps = []
+    for dim in (10, 100_000):
+        X = rng.choice([-1.0, 1.0], (2, dim))
+        model = LinearModel(rng.choice([-1.0, 1.0], (2, dim)))
+        bound = certify_linear(model, (X, [0, 1]), Threat(radius=0.0, scope="input"))
+        gaps.append(np.max(margins(model.scores(X), np.array([0, 1])) - bound.lower_margin) / dim)
+    assert gaps[0] > 0 and gaps[1] > 1000 * gaps[0]
 
 
 @given(seed=st.integers(0, 10_000), log_scale=st.floats(-150, 150), radius=st.floats(0, 1))

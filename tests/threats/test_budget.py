@@ -179,6 +179,28 @@ def test_select_and_reach(rng):
         np.testing.assert_array_equal(part.project(data.X[[2, 0]]), budget.project(data.X)[[2, 0]])
 
 
+def test_reach_of_patches_with_counts_below_one(rng):
+    X = rng.standard_normal((3, 4, 5))
+    counts = np.array([0.25, 0.5, 1.0, 4.0])
+    data = patch_data(X, [0, 1, 0], counts=counts)
+    filters = rng.standard_normal((6, 5))
+    budget = Threat(radius=0.3, scope="input").bind(data)
+    reach = np.broadcast_to(budget.radius * budget.reach(filters), (3, 4, 6))
+    for p, count in enumerate(counts):
+        alone = np.zeros(X.shape)
+        alone[:, p] = filters[0]
+        moved = budget.project(100 * alone)[:, p]  # the whole budget on one patch
+        np.testing.assert_allclose(np.linalg.norm(moved, axis=1), 0.3 / np.sqrt(count))
+        found = moved @ filters[0]
+        assert np.all(found <= reach[:, p, 0] * (1 + 1e-12))
+        if count <= 1:
+            np.testing.assert_allclose(found, reach[:, p, 0])
+    per_patch = Threat(radius=0.3).bind(data).reach(filters)
+    np.testing.assert_allclose(np.broadcast_to(per_patch, (1, 1, 6))[0, 0], np.linalg.norm(filters, axis=1))
+    with pytest.raises(ValueError, match="counts must be > 0, got 0"):
+        dataclasses.replace(budget, counts=np.array([[1.0, 0.0]]))
+
+
 def test_plain_arrays_of_any_shape(rng):
     budget = Threat(radius=0.5, scope="input").bind()
     delta = budget.project(rng.standard_normal((3, 2, 2, 5)))
