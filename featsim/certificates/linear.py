@@ -13,7 +13,7 @@ from featsim.threats import Threat, as_samples
 if TYPE_CHECKING:
     from featsim.data import PatchData
 
-_ROUNDING = 64 * float(np.finfo(np.float64).eps)
+_EPS = float(np.finfo(np.float64).eps)
 
 
 def certify_linear(
@@ -34,12 +34,19 @@ def certify_linear(
     -------
     CertificateResult
         :math:`\min_t F_y - F_t - \epsilon \|W_y - W_t\|_*`, less an allowance
-        for rounding that is proportional to the sizes of the terms.
+        for rounding that is proportional to the number of terms and to their sizes.
 
     Raises
     ------
     TypeError
         If the model is not linear.
+    ValueError
+        If labels or shapes do not fit it.
+
+    References
+    ----------
+    .. [1] Own derivation by the dual norm [derived]; documentation, page "Evaluating a model",
+       section "Certificates".
     """
     if not isinstance(model, LinearModel):
         raise TypeError(f"model must be a LinearModel, got {type(model).__name__}; use tangent_chord")
@@ -50,12 +57,14 @@ def certify_linear(
     n_scores = scores.shape[1]
     check_score_labels(y, n_scores)
     sizes = model_scores(_absolute(model), np.abs(X), samples.counts)
+    # Sums of that many products, and a few operations more.
+    allowance = 2 * (X[0].size + 32) * _EPS
     lower = np.full(len(y), np.inf)
     for offset in range(1, max(n_scores, 2)):
         target = (y + offset) % n_scores if n_scores > 1 else np.zeros_like(y)
         cotangent = target_cotangent(y, target, n_scores)
         reach = threat.radius * budget.dual_norm(model.input_gradient(X, cotangent))
-        rounding = _ROUNDING * (np.sum(np.abs(cotangent) * sizes, axis=1) + reach)
+        rounding = allowance * (np.sum(np.abs(cotangent) * sizes, axis=1) + reach)
         lower = np.minimum(lower, -np.sum(cotangent * scores, axis=1) - reach - rounding)
     # A non-finite score has no margin, and then nothing is certified.
     lower = np.where(np.isnan(margins(scores, y)), np.nan, lower)
