@@ -34,6 +34,11 @@ def written_output(amount: float, coef: float, n_patches: int, power: float, smo
         :math:`n = (Ae/z^*)^2` patches are not all (exact at integer n, an upper bound
         between); :math:`P\,s(Ae/\sqrt P)` beyond. For q <= 2 spreading evenly is best. [derived]
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not a number of its kind, or outside its range.
+
     References
     ----------
     .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
@@ -87,6 +92,11 @@ def input_l2_margin(
     float
         :math:`F_y - F_t` at the optimal split, found by a scan refined by Brent's method.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not a number of its kind, or outside its range.
+
     References
     ----------
     .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
@@ -134,6 +144,11 @@ def input_l2_radius(
     float
         The smallest radius that brings the margin to 0.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not a number of its kind, or outside its range.
+
     References
     ----------
     .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
@@ -162,6 +177,11 @@ def input_l2_power_limit(strength: float, n_carriers: int, power: float) -> floa
     float
         :math:`\mathrm{strength}\,P_c^{1/q}/\sqrt{1 + P_c^{2/q-1}}`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not a number of its kind, or outside its range.
+
     References
     ----------
     .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
@@ -187,6 +207,11 @@ def input_l2_linear_limit(strength: float, n_carriers: int, n_patches: int) -> f
     -------
     float
         :math:`\mathrm{strength}\,P_c/\sqrt{P_c + P}`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not a number of its kind, or outside its range.
 
     References
     ----------

@@ -64,6 +64,11 @@ def linf_robust_radius(
     float
         The radius.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not a number of its kind, or outside its range.
+
     References
     ----------
     .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
@@ -102,6 +107,11 @@ def linf_robust_limits(robust_strength: float, n_robust_patches: int, n_patches:
     -------
     Limits
         power :math:`\alpha/(1+(P/P_R)^{1/q})`, linear :math:`\alpha P_R/(P+P_R)`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not a number of its kind, or outside its range.
 
     References
     ----------
@@ -150,6 +160,11 @@ def linf_nonrobust_radius(
     float
         The radius, at most :math:`\beta/\sqrt{d_v}`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not a number of its kind, or outside its range.
+
     References
     ----------
     .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
@@ -190,6 +205,11 @@ def linf_nonrobust_limits(
     Limits
         :math:`b/\sqrt{d_v}` with power :math:`b = \beta/(1+(P_R/P_{NR})^{1/q})`, linear
         :math:`b = \beta P_{NR}/P`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not a number of its kind, or outside its range.
 
     References
     ----------

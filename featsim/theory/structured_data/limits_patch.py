@@ -44,6 +44,11 @@ def own_feature_radii(robust_strength: float, nonrobust_strength: float) -> Feat
     FeatureRadii
         Pure u, pure v.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not a number of its kind, or outside its range.
+
     References
     ----------
     .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
@@ -83,6 +88,11 @@ def patch_l2_radius(
     -------
     float
         The radius, at most strength/sqrt 2.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not a number of its kind, or outside its range.
 
     References
     ----------
@@ -157,6 +167,11 @@ def full_l2_window(
     -------
     RadiusWindow
         Lower and upper radius, and the outcome of the race.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not a number of its kind, or outside its range.
 
     References
     ----------
