@@ -1,9 +1,9 @@
 """In ten dimensions adversarial training stands where standard training, kernels and linear scores fall.
 
-Setting ``convergence/caps``: sixteen points on the slice of the sphere in ten dimensions, caps of chordal
-radius 0.3, attack in training with ten steps. All models are judged by one margin attack with 40 steps from
-the clean point and four random ones: an attack that climbs a loss with l(y, y) = 0 would flatter them, as
-overshooting the label is a loss too (claim ``convergence/loss-trap``).
+Setting ``convergence/caps`` (claim ``convergence/C13``): sixteen points on the slice of the sphere in ten
+dimensions, caps of chordal radius 0.3, attack in training with ten steps. All models are judged by one
+margin attack with 40 steps from the clean point and four random ones: an attack that climbs a loss with
+l(y, y) = 0 would flatter them, as overshooting the label is a loss too (claim ``convergence/loss-trap``).
 
 Expect clean accuracy 1 for standard training and kernel ridge with low robust accuracy, robust accuracy
 near 1 for adversarial training and somewhat less for the kernel trained adversarially, and a linear score

@@ -1,8 +1,9 @@
 r"""The larger the ball, the smaller the robust loss that can be reached, and training reaches it.
 
-Setting ``convergence/ball``: S1 with projection on Frobenius balls of several radii R around the start. W*
-is the best that a longer training with smaller steps finds in the same ball. Theorem of Gao et al.
-[recalled]: the least attacked loss comes within eps of the optimal robust loss in the ball.
+Setting ``convergence/ball`` (claim ``convergence/C4``): S1 with projection on Frobenius balls of several
+radii R around the start. W* is the best that a longer training with smaller steps finds in the same ball.
+Theorem of Gao et al. [recalled]: the least attacked loss comes within eps of the optimal robust loss in the
+ball.
 
 Expect both losses to fall together as R grows, with a gap far below :math:`R G/\sqrt T`, and the projection
 to act on nearly all steps in small balls and on none in large ones.

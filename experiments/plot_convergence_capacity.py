@@ -1,10 +1,10 @@
 """Fitting robustly takes a wider network than fitting.
 
-Setting ``convergence/capacity``: random points on a sphere, scaled so that opposite labels are at least 2
-apart; l2 balls of radius rho < 1; ReLU networks with biases, both layers trained by Adam. The least width
-at which one of three starts fits all points, plainly, or under five attacks of 28 steps. Robust
-interpolation of all sets of n points needs VC dimension of order n d, where plain interpolation needs n
-[source, in words].
+Setting ``convergence/capacity`` (claims ``convergence/C12``, ``convergence/C12-dimension`` and, for the
+bound, ``convergence/C11``): random points on a sphere, scaled so that opposite labels are at least 2 apart;
+l2 balls of radius rho < 1; ReLU networks with biases, both layers trained by Adam. The least width at which
+one of three starts fits all points, plainly, or under five attacks of 28 steps. Robust interpolation of all
+sets of n points needs VC dimension of order n d, where plain interpolation needs n [source, in words].
 
 Expect wider networks for adversarial training, both widths to grow with n, and the ratio to grow with rho.
 Widths are bounds from above: a failure may be one of optimisation. Growth of the width with d, which the

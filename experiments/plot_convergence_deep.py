@@ -1,8 +1,9 @@
 r"""Deep networks converge too, and move less than a width-free distance in every layer.
 
-Settings ``convergence/deep-1``, ``-2`` and ``-3``: S1's points with nets of seven, ReLU networks with H
-trained layers, steps 0.4/(mH), every layer kept within :math:`6/\sqrt m` of its start. Theorem of Gao et
-al. [recalled]: balls of :math:`R/\sqrt m` suffice at width :math:`m \ge \Theta(R^9 H^{16}/\epsilon^7)`.
+Settings ``convergence/deep-1``, ``-2`` and ``-3`` (claim ``convergence/C1-deep``): S1's points with nets of
+seven, ReLU networks with H trained layers, steps 0.4/(mH), every layer kept within :math:`6/\sqrt m` of its
+start. Theorem of Gao et al. [recalled]: balls of :math:`R/\sqrt m` suffice at width :math:`m \ge \Theta(R^9
+H^{16}/\epsilon^7)`.
 
 Expect the attacked loss to fall to a few hundredths or less for every depth, and the largest move of a
 layer times :math:`\sqrt m` not to grow with m. The theorem's width, at H = 3 another :math:`3^{16}` times

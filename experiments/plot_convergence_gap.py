@@ -1,9 +1,9 @@
 """Robust fits get expensive as arcs of opposite labels close in on each other.
 
-Four points with alternating labels on the circle; the arcs fill all but a gap between neighbours. Drawn is
-the norm of the robust interpolant, within 0.3 of the label on every arc, in the space of each kernel (an
-upper estimate: ridge parameter bisected until the error is met). The norm is the radius R that the theorems
-ask for.
+Four points with alternating labels on the circle (claim ``convergence/C10``); the arcs fill all but a gap
+between neighbours. Drawn is the norm of the robust interpolant, within 0.3 of the label on every arc, in
+the space of each kernel (an upper estimate: ridge parameter bisected until the error is met). The norm is
+the radius R that the theorems ask for.
 
 Expect it to grow as the gap shrinks [derived], like a power, and faster for the quadratic ReLU: its
 smoother functions pay more for sharp boundaries. Growth that is exponential in the dimension, as the theory

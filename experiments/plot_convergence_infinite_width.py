@@ -8,7 +8,7 @@ differences.
 
 Expect the curves to close in on the dashes like :math:`m^{-1/2}`, the sampling error of the kernel. With
 the empirical kernel of its own start in the place of the closed form, the recursion equals the tangent
-model's training to rounding, which claim C7 checks.
+model's training to rounding, which claim ``convergence/C7`` checks.
 """
 
 import sys

@@ -1,8 +1,9 @@
 """The wider the network, the lazier: kernel drift, moves of neurons, distance to the tangent model.
 
-Setting ``convergence/S1`` at widths 64 to 4096, for a smooth activation with paired and plain start,
-softplus, and ReLU. Largest values along a run: relative change of the tangent kernel on the probes, largest
-move of a neuron, largest distance between the network and its linearisation at the start.
+Setting ``convergence/S1`` (claim ``convergence/C6``) at widths 64 to 4096, for a smooth activation with
+paired and plain start, softplus, and ReLU. Largest values along a run: relative change of the tangent
+kernel on the probes, largest move of a neuron, largest distance between the network and its linearisation
+at the start.
 
 Expect [derived] exponents of at most -1/2, and more for the drift: the signs of the output layer average
 the first-order term out, so that a smooth activation drifts like 1/m and ReLU, with about sqrt(m) gates

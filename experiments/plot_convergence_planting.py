@@ -1,9 +1,9 @@
 r"""A robust function of the kernel's space can be planted near the start of a wide network.
 
-Setting ``convergence/S1``: the function f is the robust interpolant of the closed-form kernel, within 0.3
-of the label on every arc; planting moves each neuron by :math:`a_r m^{-1/2}\sum_j\beta_j\sigma'(w_r^\top
-z_j) z_j` [derived]. This is how the existence of robust networks near the start is shown: :math:`m =
-\Omega(R^4/\epsilon^2)` [recalled].
+Setting ``convergence/S1`` (claim ``convergence/C8``): the function f is the robust interpolant of the
+closed-form kernel, within 0.3 of the label on every arc; planting moves each neuron by :math:`a_r
+m^{-1/2}\sum_j\beta_j\sigma'(w_r^\top z_j) z_j` [derived]. This is how the existence of robust networks near
+the start is shown: :math:`m = \Omega(R^4/\epsilon^2)` [recalled].
 
 Expect the tangent model's error to fall like :math:`m^{-1/2}`, the distance from the start to approach the
 norm of f, and the network to leave its tangent model by 1/m only, as pairs cancel the second order.

@@ -1,9 +1,9 @@
 """Without a constant coordinate the kernels lack harmonics; with one they lack none.
 
-Fourier spectrum of the tangent kernels on a circle of the slice :math:`x_d = c`, closed forms, no training.
-On the full sphere (c = 0) ReLU has no odd harmonic from the third on and quadratic ReLU no even one from
-the fourth on, so that labels which alternate at that frequency are orthogonal to everything the kernel can
-fit [derived].
+Fourier spectrum of the tangent kernels on a circle of the slice :math:`x_d = c`, closed forms, no training
+(claim ``convergence/C9``). On the full sphere (c = 0) ReLU has no odd harmonic from the third on and
+quadratic ReLU no even one from the fourth on, so that labels which alternate at that frequency are
+orthogonal to everything the kernel can fit [derived].
 
 Expect values at rounding level exactly there for c = 0, drawn at the bottom, and none for c = 1/2: this is
 why the theory's inputs carry a constant coordinate.

@@ -1,9 +1,9 @@
 """Training covers the adversary it meets; only against the exact one do both losses agree.
 
-Setting ``convergence/strength``: six points, narrow arcs, the same data and start for every adversary:
-none, one step of a quarter radius, one step of two radii (FGSM), three steps (PGD), and the exact one on
-nets. Gao et al. bound the surrogate loss, the loss against the attack used in training; it says little
-about the robust loss when that attack is weak [source, in words].
+Setting ``convergence/strength`` (claim ``convergence/C5``): six points, narrow arcs, the same data and
+start for every adversary: none, one step of a quarter radius, one step of two radii (FGSM), three steps
+(PGD), and the exact one on nets. Gao et al. bound the surrogate loss, the loss against the attack used in
+training; it says little about the robust loss when that attack is weak [source, in words].
 
 Expect the attacked loss far below the robust one for weak adversaries, and both equal for the exact one,
 whose robust loss is the smallest. Every robust accuracy is 1 here: on the circle the losses tell

@@ -1,9 +1,9 @@
 r"""Adversarial training converges at any but tiny width, at a distance that does not grow.
 
-Setting ``convergence/S1``: four points on the circle slice, exact adversary on arcs, quadratic ReLU, paired
-start, Huber loss, projected gradient descent without a binding ball. Theorem of Gao et al. [recalled]: the
-least attacked loss is within eps of the best robust loss near the start, for width :math:`m \ge
-\Theta(R^9/\epsilon^7)`.
+Setting ``convergence/S1`` (claims ``convergence/C1`` and ``convergence/theorem-width``): four points on the
+circle slice, exact adversary on arcs, quadratic ReLU, paired start, Huber loss, projected gradient descent
+without a binding ball. Theorem of Gao et al. [recalled]: the least attacked loss is within eps of the best
+robust loss near the start, for width :math:`m \ge \Theta(R^9/\epsilon^7)`.
 
 Expect the attacked loss to fall to about 0.01 at every width, not monotonically (only the average regret is
 bounded), and the distance from the start to stay of order 1. The theorem's width is vacuous at these sizes:

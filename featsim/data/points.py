@@ -189,7 +189,7 @@ def circle_points(angles: npt.ArrayLike, constant: float = 0.5) -> FloatArray:
 
     Returns
     -------
-    ndarray, shape (*angles.shape, 3)
+    ndarray, shape (..., 3)
         :math:`(s\cos\varphi, s\sin\varphi, c)` with :math:`s = \sqrt{1-c^2}`.
     """
     value = check_constant(constant)

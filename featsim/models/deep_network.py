@@ -39,8 +39,8 @@ class DeepNtkSpec(Spec):
 
     References
     ----------
-    .. [1] Gao et al., arXiv:1906.07916 [recalled form]; variances 1/m, 2/m and 1 of A, W and b
-       [choice].
+    .. [1] Gao et al., arXiv:1906.07916 [recalled form]; the variances 1/m, 2/m and 1 of A, W
+       and b are a [choice].
     """
 
     kind: ClassVar[str] = "deep-ntk-network"
