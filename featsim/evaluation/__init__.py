@@ -5,8 +5,8 @@ from featsim.evaluation.flatness import (
     Flatness,
     ball_flatness,
     companion_ratio,
-    line_flip_distance,
     line_flatness,
+    line_flip_distance,
     line_profile,
 )
 from featsim.evaluation.parts import PartAccuracy, clean_accuracy, part_accuracy

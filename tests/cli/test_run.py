@@ -178,8 +178,8 @@ def test_fresh_test_samples(small_run):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["structured-data/S2"], "did you mean structured-data/S1?"),
-        (["s1"], "did you mean structured-data/S1?"),
+        (["structured-data/S2"], "did you mean structured-data/S1"),
+        (["s1"], "did you mean structured-data/S1"),
         (["qqq"], "there are structured-data/S1, "),
         ([], "SCENARIO is missing"),
         (["structured-data/S1", "--training", "adverserial"], "did you mean adversarial?"),
