@@ -62,16 +62,8 @@ def scenarios_of(config: Any) -> list[Scenario]:
 
 def nonrobust_racer(scenario: Any) -> Racer:
     """Return the growth law of v (the race) in a scenario with balanced classes."""
-    data, model = scenario.data, scenario.model
-    return Racer(
-        n_patches=data.n_nonrobust_patches,
-        strength=data.nonrobust_strength,
-        power=model.power,
-        smoothing=model.smoothing,
-        step_size=next(iter(scenario.trainings.values())).schedule.step_size,
-        class_fraction=1.0 / data.n_classes,
-        n_classes=data.n_classes,
-    )
+    schedule = next(iter(scenario.trainings.values())).schedule
+    return Racer.of_nonrobust(scenario.data, scenario.model, schedule.step_size)
 
 
 def draw_fractions(ax: Axes, x: Any, hits: Any, trials: Any, **line: Any) -> Axes:

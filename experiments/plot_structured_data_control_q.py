@@ -23,6 +23,7 @@ from scipy import stats
 
 from featsim.plotting import COLOURS, SIMULATION, THEORY, new_figure, step_axis
 from featsim.scenarios import Scenario, get_scenario
+from featsim.theory import linear_growth_share
 from featsim.training import Recording
 
 POWERS = (1, 2, 3, 4)
@@ -55,11 +56,11 @@ def one_run(item: tuple[Scenario, str, int]) -> Arrays:
 
 
 def losing_share_of_linear_growth(scenario: Scenario) -> float:
-    """Return the share at q = 1: coefficients grow as P strength, logits as their squares."""
+    """Return the predicted share of the loser at q = 1."""
     data = scenario.data
-    robust = (data.n_robust_patches * data.robust_strength) ** 2
-    nonrobust = (data.n_nonrobust_patches * data.nonrobust_strength) ** 2
-    return min(robust, nonrobust) / (robust + nonrobust)
+    share = linear_growth_share(data.n_robust_patches, data.n_nonrobust_patches,
+                                data.robust_strength, data.nonrobust_strength)  # fmt: skip
+    return min(share, 1.0 - share)
 
 
 def draw(arrays: Arrays, config: Config) -> Figure:

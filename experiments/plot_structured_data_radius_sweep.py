@@ -20,11 +20,10 @@ import numpy as np
 from _figure import Arrays, Config, run_figure
 from _structured_data_sweep import ENDS, points_of, run_points, scenarios_of
 from matplotlib.figure import Figure
-from scipy.optimize import brentq
 
 from featsim.plotting import COLOURS, THEORY, draw_seeds, new_figure
 from featsim.scenarios import Scenario, get_scenario
-from featsim.theory import saturation_level
+from featsim.theory import escape_radius, saturation_level
 
 RADII = (0.05, 0.1, 0.15, 0.2, 0.225, 0.25, 0.275, 0.3, 0.325, 0.35, 0.375, 0.4, 0.425, 0.45, 0.475, 0.5)
 SEEDS = {"quick": 4, "default": 12, "full": 60}
@@ -60,11 +59,11 @@ def one_run(item: tuple[Scenario, str, int]) -> Arrays:
 def rule(scenario: Scenario, coef0: float) -> tuple[float, float]:
     """Return B*, and the radius at which the clipped race is even."""
     data, model, attack = scenario.data, scenario.model, scenario.trainings["adversarial"].attack
-    q, alpha, beta = model.power, data.robust_strength, data.nonrobust_strength
-    level = saturation_level(attack.step_size, nonrobust_strength=beta, power=q, smoothing=model.smoothing)
-    ratio = data.n_nonrobust_patches / data.n_robust_patches * (level / coef0) ** (q - 2)
-    even = brentq(lambda eps: ratio * (beta - eps) ** q - (alpha - eps) ** q, 0.0, beta)
-    return level, float(even)
+    strengths = {"robust_strength": data.robust_strength, "nonrobust_strength": data.nonrobust_strength}
+    level = saturation_level(attack.step_size, nonrobust_strength=data.nonrobust_strength,
+                             power=model.power, smoothing=model.smoothing)  # fmt: skip
+    counts = {name: getattr(data, name) for name in ("n_robust_patches", "n_nonrobust_patches")}
+    return level, escape_radius(coef0, level, **counts, **strengths, power=model.power)
 
 
 def draw(arrays: Arrays, config: Config) -> Figure:

@@ -5,8 +5,12 @@ import pytest
 from scipy.integrate import solve_ivp
 from scipy.stats import linregress
 
+from featsim.data import PatchDataSpec
+from featsim.models import TwoLayerSpec
 from featsim.theory import (
     Racer,
+    escape_radius,
+    linear_growth_share,
     nonrobust_escapes,
     predicted_winner,
     race_strength,
@@ -284,3 +288,34 @@ def test_writing_attack():
     # S1 at beta/sqrt 2: 2.56 > 1.04
     assert writing_attack_wins(0.4 / np.sqrt(2.0), 1, 40, 1.0, 3.0)
     assert writing_attack_wins(1.0, 1, 0, 1.0, 3.0)
+
+
+def test_linear_growth_share_is_that_of_the_squares():
+    assert linear_growth_share(1, 5, 1.0, 0.4) == pytest.approx(4.0 / 5.0)
+    assert linear_growth_share(1, 0, 1.0, 0.4) == 0.0
+    assert linear_growth_share(0, 0, 1.0, 0.4) == 0.5
+
+
+@pytest.mark.parametrize("power", [2.0, 3.0, 4.0])
+def test_escape_radius_is_where_the_clipped_race_turns(power):
+    race = {
+        "n_robust_patches": 1,
+        "n_nonrobust_patches": 40,
+        "robust_strength": 1.0,
+        "nonrobust_strength": 0.4,
+        "power": power,
+    }
+    even = escape_radius(0.03, 0.085, **race)
+    assert 0.0 < even < 0.4
+    assert nonrobust_escapes(0.03, 0.085, radius=even - 1e-9, **race)
+    assert not nonrobust_escapes(0.03, 0.085, radius=even + 1e-9, **race)
+    if power > 2.0:  # a better start of u: v is given up earlier
+        assert escape_radius(0.06, 0.085, **race) < even
+    assert escape_radius(0.03, 0.085, **{**race, "n_nonrobust_patches": 1, "power": 2.0}) == 0.0
+    with pytest.raises(ValueError, match="robust_strength must be > 0.4"):
+        escape_radius(0.03, 0.085, **{**race, "robust_strength": 0.3})
+
+
+def test_racer_of_nonrobust_is_balanced_classes():
+    racer = Racer.of_nonrobust(PatchDataSpec(), TwoLayerSpec(), 0.5)
+    assert racer.rate == pytest.approx(0.5 / 4 * (1 - 1 / 4) * 40 * 0.4**3)

@@ -170,10 +170,10 @@ def test_recorded_steps_shares_and_final_state():
     np.testing.assert_allclose(full.nonrobust_share, share)
 
 
-def test_share_of_silent_network_is_nan():
+def test_share_of_silent_network_is_a_half():
     zero = np.zeros((2, 1, 2))
     trace = reduced_standard(zero, zero, **population(), step_size=1.0, n_steps=1)
-    assert np.isnan(trace.nonrobust_share).all()
+    assert np.all(trace.nonrobust_share == 0.5)  # as featsim.decomposition.nonrobust_share
     assert trace.clean_accuracy[0] == 0.0  # a tie is an error
     np.testing.assert_allclose(trace.clean_loss[0], np.log(2.0))
 

@@ -24,6 +24,7 @@ from featsim.theory.structured_data.limits_patch import (
 from featsim.theory.structured_data.population import ReducedTrace
 from featsim.theory.structured_data.race import (
     Racer,
+    linear_growth_share,
     predicted_winner,
     race_strength,
     tie_patch_count,
@@ -31,6 +32,7 @@ from featsim.theory.structured_data.race import (
 )
 from featsim.theory.structured_data.reduced import reduced_adversarial, reduced_standard
 from featsim.theory.structured_data.saturation import (
+    escape_radius,
     nonrobust_escapes,
     saturation_level,
     saturation_rate,
@@ -46,11 +48,13 @@ __all__ = [
     "RadiusWindow",
     "ReducedStart",
     "ReducedTrace",
+    "escape_radius",
     "full_l2_window",
     "input_l2_linear_limit",
     "input_l2_margin",
     "input_l2_power_limit",
     "input_l2_radius",
+    "linear_growth_share",
     "linf_nonrobust_limits",
     "linf_nonrobust_radius",
     "linf_robust_limits",

@@ -29,7 +29,7 @@ class ReducedTrace:
     robust_coef, nonrobust_coef : ndarray, shape (t, k, m)
         Own-class coefficients A and B, the diagonals of the tables.
     robust_logit, nonrobust_logit, nonrobust_share : ndarray, shape (t, k)
-        :math:`\Phi`, :math:`\Psi` and :math:`\Psi/(\Phi+\Psi)`, nan where both are 0.
+        :math:`\Phi`, :math:`\Psi` and :math:`\Psi/(\Phi+\Psi)`, 1/2 where both are 0.
     clean_loss, clean_accuracy, error_probability : ndarray, shape (t,)
         Mean cross-entropy, accuracy (a tie is an error) and mean
         :math:`1 - p_y` on the clean samples.
@@ -143,7 +143,7 @@ class Recorder:
         robust_logit = self._logit(robust_coef, 0)
         nonrobust_logit = self._logit(nonrobust_coef, k)
         total = robust_logit + nonrobust_logit
-        share = np.divide(nonrobust_logit, total, out=np.full_like(total, math.nan), where=total > 0.0)
+        share = np.divide(nonrobust_logit, total, out=np.full_like(total, 0.5), where=total != 0.0)
         clean, attacked = np.array(self.clean), np.array(self.attacked)
         return ReducedTrace(
             steps=self.steps,

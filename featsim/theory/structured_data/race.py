@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,11 @@ def race_strength(n_patches: int, strength: float, power: float) -> float:
     -------
     float
         :math:`S_R` or :math:`S_{NR}`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not a number of its kind, or outside its range.
 
     References
     ----------
@@ -67,6 +73,11 @@ def tie_patch_count(
     -------
     float
         :math:`P_R (\alpha/\beta)^q`, where with equal starts either feature wins as often.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not a number of its kind, or outside its range.
 
     References
     ----------
@@ -148,6 +159,11 @@ class Racer:
             :math:`\varrho^{q-1} A_0^{2-q} / ((q-2) g S)` for q > 2, inf for q <= 2, where
             growth is exponential or slower.
 
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not a number of its kind, or outside its range.
+
         References
         ----------
         .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
@@ -160,6 +176,34 @@ class Racer:
             positive = a > 0.0
             times[positive] = scale * a[positive] ** (2.0 - self.power)
         return times
+
+    @classmethod
+    def of_nonrobust(cls, data: Any, model: Any, step_size: float) -> Racer:
+        """Return the growth law of v for balanced classes.
+
+        Parameters
+        ----------
+        data : PatchDataSpec
+            Patch counts, strengths and number of classes.
+        model : TwoLayerSpec
+            Activation.
+        step_size : float
+            Step size of training.
+
+        Returns
+        -------
+        Racer
+            Of the non-robust feature of any class.
+        """
+        return cls(
+            n_patches=data.n_nonrobust_patches,
+            strength=data.nonrobust_strength,
+            power=model.power,
+            smoothing=model.smoothing,
+            step_size=step_size,
+            class_fraction=1.0 / data.n_classes,
+            n_classes=data.n_classes,
+        )
 
     def hit_time(self, start: FloatArray | float, level: float) -> FloatArray:
         r"""Return the time at which a coefficient reaches a level, in steps.
@@ -279,6 +323,40 @@ def _race_speed(coef: FloatArray, race: float, power: float) -> FloatArray:
     """S max_r(coef)^(q-2), and 0 without a positive coefficient, also at q = 2."""
     best = np.maximum(coef.max(axis=1), 0.0)
     return np.asarray(np.where(best > 0.0, race * best ** (power - 2.0), 0.0))
+
+
+def linear_growth_share(
+    n_robust_patches: int, n_nonrobust_patches: int, robust_strength: float, nonrobust_strength: float
+) -> float:
+    r"""Return the share of the logit on v where both features grow linearly, at q = 1.
+
+    Coefficients grow as :math:`P_R\alpha : P_{NR}\beta` and logits as their squares. [derived]
+
+    Parameters
+    ----------
+    n_robust_patches, n_nonrobust_patches : int
+        :math:`P_R` and :math:`P_{NR}`, at least 0.
+    robust_strength, nonrobust_strength : float
+        :math:`\alpha` and :math:`\beta`, at least 0.
+
+    Returns
+    -------
+    float
+        :math:`(P_{NR}\beta)^2/((P_R\alpha)^2 + (P_{NR}\beta)^2)`; 1/2 where neither can grow.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not a number of its kind, or outside its range.
+
+    References
+    ----------
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "The race" [derived].
+    """
+    robust = race_strength(n_robust_patches, robust_strength, 1.0) ** 2
+    nonrobust = race_strength(n_nonrobust_patches, nonrobust_strength, 1.0) ** 2
+    return float(nonrobust / (robust + nonrobust)) if robust + nonrobust > 0.0 else 0.5
 
 
 def win_probability(strength_ratio: float, width: int, power: float) -> float:

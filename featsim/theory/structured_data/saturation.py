@@ -123,6 +123,11 @@ def saturation_rate(
     ndarray, shape of `coef`
         Growth per step while the loss of the class is still log k.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not a number of its kind, or outside its range.
+
     References
     ----------
     .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
@@ -176,6 +181,11 @@ def nonrobust_escapes(
     ndarray of bool, broadcast shape
         True where the non-robust feature wins in spite of the attack.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not a number of its kind, or outside its range.
+
     References
     ----------
     .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
@@ -193,6 +203,58 @@ def nonrobust_escapes(
         c = np.maximum(np.asarray(coef, dtype=np.float64), 0.0)
         speeds.append(np.where(c > 0.0, race_strength(n, left, q) * c ** (q - 2.0), 0.0))
     return np.asarray(speeds[1] > speeds[0])
+
+
+def escape_radius(
+    robust_coef: float,
+    nonrobust_coef: float,
+    *,
+    n_robust_patches: int,
+    n_nonrobust_patches: int,
+    robust_strength: float,
+    nonrobust_strength: float,
+    power: float,
+) -> float:
+    r"""Return the radius at which the clipped race is even, where :func:`nonrobust_escapes` turns.
+
+    Parameters
+    ----------
+    robust_coef, nonrobust_coef : float
+        Largest own-class coefficients when the clip starts to bind, greater than 0.
+    n_robust_patches, n_nonrobust_patches : int
+        :math:`P_R` and :math:`P_{NR}`, at least 1.
+    robust_strength, nonrobust_strength : float
+        :math:`\alpha > \beta > 0`.
+    power : float
+        Exponent q >= 2.
+
+    Returns
+    -------
+    float
+        With :math:`\kappa = [P_{NR}B^{q-2}/(P_R A^{q-2})]^{1/q}`:
+        :math:`\epsilon = (\kappa\beta-\alpha)/(\kappa-1)`; 0 if v loses even without an attack. [derived]
+
+    Raises
+    ------
+    ValueError
+        If an argument is impossible.
+
+    References
+    ----------
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
+       section "The clipped race" [derived].
+    """
+    q = check_real("power", power, minimum=2.0, hint="below 2 there is no race")
+    a, b = (
+        check_real(name, value, above=0.0)
+        for name, value in (("robust_coef", robust_coef), ("nonrobust_coef", nonrobust_coef))
+    )
+    n_r = check_integer("n_robust_patches", n_robust_patches, minimum=1)
+    n_nr = check_integer("n_nonrobust_patches", n_nonrobust_patches, minimum=1)
+    beta = check_real("nonrobust_strength", nonrobust_strength, above=0.0)
+    alpha = check_real("robust_strength", robust_strength, above=beta)
+    kappa = (n_nr / n_r * (b / a) ** (q - 2.0)) ** (1.0 / q)
+    return float(max(0.0, (kappa * beta - alpha) / (kappa - 1.0))) if kappa * beta > alpha else 0.0
 
 
 def writing_radius(
@@ -220,6 +282,11 @@ def writing_radius(
     float
         :math:`\alpha/(1+(P_{NR}/P_R)^{1/q})`: no network of this form with equal coefficients
         is worst-case robust beyond. In the power region it is the radius of a pure-u network.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not a number of its kind, or outside its range.
 
     References
     ----------
@@ -252,6 +319,11 @@ def writing_attack_wins(
     -------
     bool
         :math:`P_{NR}\epsilon^q > P_R(\alpha-\epsilon)_+^q`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not a number of its kind, or outside its range.
 
     References
     ----------
