@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -29,6 +30,7 @@ from featsim.threats import Budget, Samples
 from featsim.validation import FloatArray, IntArray, check_generator
 
 _AGREEMENT = 1e-8
+_BLOCK_ENTRIES = 1 << 21  # 16 MB an array: neurons times distinct patches may be gigabytes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -146,12 +148,20 @@ def separable_attack(
     )
 
 
+def _blocks(n: int, width: int) -> Iterator[slice]:
+    """Cut n rows so that arrays of `width` columns stay below a bound, whatever the data."""
+    size = max(1, _BLOCK_ENTRIES // max(1, width))
+    for start in range(0, n, size):
+        yield slice(start, start + size)
+
+
 def _check_sum(network: PatchModel, patches: DistinctPatches, samples: Samples, scores: FloatArray) -> None:
     """Check that the scores are the sums they are taken for."""
     k, m, d = network.weights.shape
-    z = patches.x @ network.weights.reshape(-1, d).T
+    filters, by_patch = network.weights.reshape(-1, d).T, np.empty((len(patches.x), k))
     with np.errstate(over="ignore", invalid="ignore"):
-        by_patch = network.activation(z).reshape(-1, k, m).sum(axis=2)
+        for block in _blocks(len(patches.x), k * m):
+            by_patch[block] = network.activation(patches.x[block] @ filters).reshape(-1, k, m).sum(axis=2)
         counts = np.ones(patches.inverse.shape) if samples.counts is None else samples.counts
         sums = np.stack([np.sum(counts * by_patch[patches.inverse, i], axis=1) for i in range(k)], axis=1)
         wrong = np.abs(sums - scores) > _AGREEMENT * (1.0 + np.abs(scores)) if k == scores.shape[1] else True
@@ -212,7 +222,7 @@ class _Plan:
         names, features = feature_directions(self.samples, int(label == 1) if aim < 0 else label, rival)
         directions = np.array(features).reshape(-1, filters.shape[1])
         space = self._space(role, np.concatenate([filters, directions]))
-        z = self.patches.x[rows] @ filters.T
+        raw = filters.T
         if space is not None:
             filters, directions = filters @ space.T, directions @ space.T
         objective = Objective(
@@ -227,7 +237,11 @@ class _Plan:
         directions = np.concatenate([np.array(between), directions, random])
         names = [*more, *names, *(f"random {i}" for i in range(len(random)))]
         labels = [f"{name} x{scale:g}" for scale in START_SCALES for name in names] + ["clean"]
-        return search(self.attack, objective, z, directions), space, np.array(labels, dtype=object)
+        parts = [
+            search(self.attack, objective, self.patches.x[rows[block]] @ raw, directions)
+            for block in _blocks(len(rows), max(raw.shape))
+        ]
+        return Solution.joined(parts), space, np.array(labels, dtype=object)
 
     def _space(self, role: int, wanted: FloatArray) -> FloatArray | None:
         """Orthonormal rows that span all useful directions of a patch of that role."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -70,6 +70,11 @@ class Solution:
     start: IntArray
     step: IntArray
 
+    @classmethod
+    def joined(cls, parts: Sequence[Solution]) -> Solution:
+        """Return the solutions of several blocks of patches as one."""
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in _FIELDS))
+
 
 def unit_steps(directions: FloatArray, norm: str) -> FloatArray:
     """Return the steps of norm 1 with the largest inner product with each row; zero rows stay."""
@@ -124,7 +129,7 @@ def plain_search(
     shifts = starts @ objective.filters.T
     size = max(1, _BLOCK_ENTRIES // (attack.n_climbs * z.shape[1]))
     parts = [_climb(attack, objective, z[i : i + size], starts, shifts) for i in range(0, len(z), size)]
-    return Solution(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in _FIELDS))
+    return Solution.joined(parts)
 
 
 _FIELDS = dataclasses.fields(Solution)

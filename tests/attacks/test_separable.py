@@ -291,3 +291,49 @@ def test_evaluation_uses_the_strongest(rng):
     assert strongest_attack(threat, linear, data).label == "exact"
     accuracy = robust_interval(network, data, threat).robust_accuracy()
     assert 0 <= accuracy.certified <= accuracy.attacked <= 1
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_size_of_a_block_changes_nothing(rng, monkeypatch, shared):
+    from featsim.attacks import separable
+
+    network, data = noisy_problem(rng)
+    model = network if shared else Squares(network.weights)
+    attack = SeparableAttack(threat=Threat(radius=0.3), n_random=1)
+    whole = run_attack(attack, model, data, np.random.default_rng(0))
+    sizes = []
+    real = separable.search
+
+    def watched(spec, objective, z, directions):
+        sizes.append(z.size)
+        return real(spec, objective, z, directions)
+
+    monkeypatch.setattr(separable, "search", watched)
+    monkeypatch.setattr(separable, "_BLOCK_ENTRIES", 64)
+    cut = run_attack(attack, model, data, np.random.default_rng(0))
+    assert max(sizes) <= 64 and len(sizes) > 6
+    np.testing.assert_allclose(cut.margin, whole.margin, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(cut.perturbation, whole.perturbation, rtol=1e-7, atol=1e-9)
+    np.testing.assert_array_equal(cut.start, whole.start)
+
+
+class Squares:
+    """A network with another activation, which has no compiled search."""
+
+    def __init__(self, weights):
+        self.weights = weights
+
+    def activation(self, z):
+        return z * z
+
+    def activation_slope(self, z):
+        return 2 * z
+
+    def scores(self, X, counts=None):
+        z = np.einsum("npd,kmd->npkm", X, self.weights)
+        counts = np.ones(X.shape[:2]) if counts is None else counts
+        return np.einsum("np,npkm->nk", counts, z * z)
+
+    def input_gradient(self, X, cotangent, counts=None):
+        z = np.einsum("npd,kmd->npkm", X, self.weights)
+        return np.einsum("nk,npkm,kmd->npd", cotangent, 2 * z, self.weights)
