@@ -1,14 +1,17 @@
 """Check the public docstrings of featsim against its signatures.
 
 Whatever a docstring states must agree with the signature. A docstring of one sentence is enough
-inside a room; what a room exports must have all its sections. This runs on imported objects because
+inside a room; what a room exports must have all its sections, and a docstring with sections must say
+what the body raises. This runs on imported objects because
 numpydoc's hook, which reads source, does not see the fields of a dataclass as parameters.
 """
 
+import ast
 import importlib
 import inspect
 import pkgutil
 import sys
+import textwrap
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -53,7 +56,26 @@ def is_protocol(value: object) -> bool:
     return bool(getattr(value, "_is_protocol", False))
 
 
-def errors(name: str, must_have_sections: bool) -> Iterator[str]:
+def raises_directly(value: object) -> bool:
+    """Say whether a function, or what makes an object, raises a ValueError or TypeError itself."""
+    parts = [value]
+    if inspect.isclass(value):
+        parts = [vars(value)[name] for name in ("__init__", "__post_init__") if name in vars(value)]
+    for part in parts:
+        function = getattr(part, "fget", None) or getattr(part, "__func__", part)
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+        except (OSError, TypeError):  # made by a decorator: there is no source
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Raise) and node.exc is not None:
+                error = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+                if isinstance(error, ast.Name) and error.id in ("ValueError", "TypeError"):
+                    return True
+    return False
+
+
+def errors(name: str, value: object, must_have_sections: bool) -> Iterator[str]:
     """Yield one line for each fault of the docstring of the object called `name`."""
     report = validate(name)
     docstring = report["docstring"] or ""
@@ -61,6 +83,8 @@ def errors(name: str, must_have_sections: bool) -> Iterator[str]:
     # The fields of a result may be described as attributes, which numpydoc does not count.
     if (must_have_sections or "---" in docstring) and "Attributes\n" not in docstring:
         checks = FORMAT | SECTIONS
+    if checks is not FORMAT and "Raises\n" not in docstring and raises_directly(value):
+        yield f"{report['file']}:{report['file_line']}: {name}: no Raises section, but it raises"
     for code, message in report["errors"]:
         if code in checks:
             yield f"{report['file']}:{report['file_line']}: {name}: {code} {message}"
@@ -79,7 +103,7 @@ def main() -> int:
     faults = [
         fault
         for name, value, is_method in members
-        for fault in errors(name, id(value) in exported and not is_method and not is_protocol(value))
+        for fault in errors(name, value, id(value) in exported and not is_method and not is_protocol(value))
     ]
     print("\n".join([*faults, f"docstrings: {len(members)} checked, {len(faults)} faults"]))
     return 1 if faults else 0

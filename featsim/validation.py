@@ -32,7 +32,33 @@ def check_real(
     finite: bool = True,
     hint: str = "",
 ) -> float:
-    """Return `value` as a float within [minimum, maximum] and greater than `above`."""
+    """Return `value` as a float within [minimum, maximum] and greater than `above`.
+
+    Parameters
+    ----------
+    name : str
+        Argument name for messages.
+    value : object
+        What the user gave.
+    minimum, above, maximum : float
+        Range.
+    finite : bool
+        Whether it must be finite.
+    hint : str
+        A way out, added to messages.
+
+    Returns
+    -------
+    float
+        The number.
+
+    Raises
+    ------
+    TypeError
+        If it is not a real number.
+    ValueError
+        If it is nan, outside the range, or infinite where it must not be.
+    """
     if isinstance(value, bool) or not isinstance(value, (numbers.Real, np.floating, np.integer)):
         _fail(name, "a real number", value, hint, TypeError)
     number = float(value)
@@ -52,7 +78,31 @@ def check_real(
 def check_integer(
     name: str, value: Any, *, minimum: int | None = None, maximum: int | None = None, hint: str = ""
 ) -> int:
-    """Return `value` as an int within [minimum, maximum]."""
+    """Return `value` as an int within [minimum, maximum].
+
+    Parameters
+    ----------
+    name : str
+        Argument name for messages.
+    value : object
+        What the user gave.
+    minimum, maximum : int or None
+        Range.
+    hint : str
+        A way out, added to messages.
+
+    Returns
+    -------
+    int
+        The number.
+
+    Raises
+    ------
+    TypeError
+        If it is not an integer.
+    ValueError
+        If it is outside the range.
+    """
     if isinstance(value, bool) or not isinstance(value, (numbers.Integral, np.integer)):
         _fail(name, "an integer", value, hint, TypeError)
     number = int(value)
@@ -64,14 +114,54 @@ def check_integer(
 
 
 def check_choice(name: str, value: Any, choices: Collection[str], hint: str = "") -> str:
-    """Return `value` if it is one of `choices`."""
+    """Return `value` if it is one of `choices`.
+
+    Parameters
+    ----------
+    name : str
+        Argument name for messages.
+    value : object
+        What the user gave.
+    choices : collection of str
+        What is allowed.
+    hint : str
+        A way out, added to messages.
+
+    Returns
+    -------
+    str
+        The value.
+
+    Raises
+    ------
+    ValueError
+        If it is another.
+    """
     if not isinstance(value, str) or value not in choices:
         _fail(name, "one of " + ", ".join(repr(choice) for choice in choices), value, hint)
     return str(value)
 
 
 def check_bool(name: str, value: Any) -> bool:
-    """Return `value` if it is a bool."""
+    """Return `value` if it is a bool.
+
+    Parameters
+    ----------
+    name : str
+        Argument name for messages.
+    value : object
+        What the user gave.
+
+    Returns
+    -------
+    bool
+        The value.
+
+    Raises
+    ------
+    TypeError
+        If it is not.
+    """
     if not isinstance(value, (bool, np.bool_)):
         _fail(name, "True or False", value, "", TypeError)
     return bool(value)
@@ -136,7 +226,29 @@ def check_array(
 
 
 def check_labels(name: str, value: Any, n_samples: int, n_classes: int) -> IntArray:
-    """Return `value` as int64 class labels in 0..n_classes-1, one per sample."""
+    """Return `value` as int64 class labels in 0..n_classes-1, one per sample.
+
+    Parameters
+    ----------
+    name : str
+        Argument name for messages.
+    value : object
+        What the user gave.
+    n_samples, n_classes : int
+        What the labels must fit.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_samples,)
+        Labels.
+
+    Raises
+    ------
+    TypeError
+        If they are not integers.
+    ValueError
+        If their number is another, or one is out of range.
+    """
     labels = np.asarray(value)
     whole = labels.dtype.kind == "f" and np.isfinite(labels).all() and np.all(labels == np.floor(labels))
     if labels.dtype.kind not in "iub" and not whole:
@@ -152,7 +264,25 @@ def check_labels(name: str, value: Any, n_samples: int, n_classes: int) -> IntAr
 
 
 def check_generator(name: str, value: Any) -> np.random.Generator:
-    """Return `value` if it is a NumPy Generator."""
+    """Return `value` if it is a NumPy Generator.
+
+    Parameters
+    ----------
+    name : str
+        Argument name for messages.
+    value : object
+        What the user gave.
+
+    Returns
+    -------
+    numpy.random.Generator
+        The value.
+
+    Raises
+    ------
+    TypeError
+        If it is not.
+    """
     if not isinstance(value, np.random.Generator):
         _fail(name, "a numpy.random.Generator", value, "make one with np.random.default_rng(0)", TypeError)
     generator: np.random.Generator = value

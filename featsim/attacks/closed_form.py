@@ -101,6 +101,11 @@ def feature_swap(data: PatchData, target: IntArray, radius: float, strengths: Fl
     ------
     ValueError
         If the features are unknown.
+
+    References
+    ----------
+    .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data", section
+       "Training and attacks" [derived].
     """
     if data.nonrobust_features is None:
         raise ValueError("nonrobust_features must be known; give them to patch_data")
@@ -140,6 +145,13 @@ def exact_linear(model: LinearModel, data: PatchData | tuple[Any, Any], threat: 
     ------
     TypeError
         If the model is not linear.
+    ValueError
+        If labels or shapes do not fit it.
+
+    References
+    ----------
+    .. [1] Dual norm of the budget [derived]; documentation, page "Evaluating a model",
+       section "What the numbers mean".
     """
     if not isinstance(model, LinearModel):
         raise TypeError(f"model must be a LinearModel, got {type(model).__name__}; use pgd")

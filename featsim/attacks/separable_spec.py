@@ -48,7 +48,8 @@ class SeparableAttack(Spec):
 
     References
     ----------
-    .. [1] Starts and step rule of the project's note on threat models, section 2 [derived].
+    .. [1] On the model of Li & Li, arXiv:2410.08503; starts and step rule: documentation, page
+       "Evaluating a model", section "Attacks patch by patch" [derived].
     """
 
     kind: ClassVar[str] = "separable-attack"

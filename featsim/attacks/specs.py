@@ -316,6 +316,15 @@ def pgd(
     -------
     GradientAttack
         The attack.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has another type, or is outside its range.
+
+    References
+    ----------
+    .. [1] Madry et al., arXiv:1706.06083; default step [choice].
     """
     check_integer("n_steps", n_steps, minimum=1)
     _check_threat(threat)

@@ -146,6 +146,10 @@ def convex_bound(
     ------
     ValueError
         If the shapes do not fit.
+
+    References
+    ----------
+    .. [1] Own derivation [derived]; documentation, page "Evaluating a model", section "Certificates".
     """
     samples = as_samples(data)
     if samples.X.ndim != 3 or weights.ndim != 3 or samples.X.shape[2] != weights.shape[2]:

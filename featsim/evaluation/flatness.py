@@ -177,6 +177,11 @@ def companion_ratio(
     float
         Largest ratio over samples and radii.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If radii are not increasing numbers > 0, or a grid size is not an integer >= 1.
+
     References
     ----------
     .. [1] The mean value theorem [derived]; the pointwise companion of Prop. 6.4 of the

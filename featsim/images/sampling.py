@@ -42,7 +42,8 @@ class ImageDataSpec(Spec):
 
     References
     ----------
-    .. [1] Note on small-image checks, section 0 [choice].
+    .. [1] E. Alpaydin and C. Kaynak (1998), https://doi.org/10.24432/C50P49, for the digits; splits A
+       and B are the simulator's [choice]; documentation, page "Quickstart".
     """
 
     kind: ClassVar[str] = "image-data"

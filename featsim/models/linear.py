@@ -56,6 +56,11 @@ class LinearModel:
         -------
         ndarray, shape (n, c)
             Scores.
+
+        Raises
+        ------
+        ValueError
+            If the inputs have another shape than the weights.
         """
         if X.shape[1:] != self.weights.shape[1:]:
             raise ValueError(f"X must have shape (n, *{self.weights.shape[1:]}), got {X.shape}")

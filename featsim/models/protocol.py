@@ -289,6 +289,11 @@ def margin_cotangent(scores: FloatArray, y: IntArray) -> FloatArray:
         -1 at the label and the softmax of the other scores elsewhere: the
         cross-entropy gradient over 1 - p_y, computed directly so that it does
         not underflow. For a single score: minus the sign of the label.
+
+    References
+    ----------
+    .. [1] Margin form of the input gradient on the model of Li & Li, arXiv:2410.08503; documentation,
+       page "Structured data", section "Network" [derived].
     """
     if scores.shape[1] == 1:
         return -signs(y)[:, None]

@@ -51,6 +51,11 @@ class RunFolder(RunReader):
         Folder of a run.
     lock : WriterLock or None
         Held while writing.
+
+    Raises
+    ------
+    TraceError
+        If this is not a run folder, or its manifest is damaged.
     """
 
     def __init__(self, path: Path, lock: WriterLock | None = None) -> None:
@@ -230,6 +235,8 @@ class RunFolder(RunReader):
 
         Raises
         ------
+        TraceError
+            If the run was opened for reading.
         OSError
             If writing fails; the previous checkpoint is kept then.
         """
@@ -259,6 +266,11 @@ class RunFolder(RunReader):
         -------
         Trace
             Everything recorded so far.
+
+        Raises
+        ------
+        TraceError
+            If a part of the run is damaged, or the arrays do not fit it.
         """
         last = None if tail is None else self._checked_chunk(tail)
         return self._assemble(self.manifest, status, message, arrays or {}, last)
@@ -290,6 +302,8 @@ class RunFolder(RunReader):
 
         Raises
         ------
+        TraceError
+            If the status or an array does not fit, or the run was opened for reading.
         OSError
             If writing fails; :meth:`merge` gives the trace without writing.
         """

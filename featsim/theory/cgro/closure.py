@@ -2,8 +2,8 @@ r"""The exact closure of training on signal-plus-noise data in signal and noise 
 
 Noise is orthogonal to w*, so :math:`u_r = \langle w_r, w^*\rangle` and
 :math:`v_{ijr} = \langle w_r, X_i[j]\rangle` evolve without the weights, given the Gram matrix K of
-the noise patches: m(1 + n(P-1)) numbers, whatever the dimension. Theory note paper3_cgro,
-section 6.1 [derived, exact]; with K replaced by its mean diagonal, section 6.2.
+the noise patches: m(1 + n(P-1)) numbers, whatever the dimension. docs/cgro, "The exact closure"
+[derived, exact]; with K replaced by its mean diagonal, the decoupled form of the paper's proof.
 """
 
 from __future__ import annotations
@@ -158,6 +158,11 @@ class ClosureStart:
         -------
         ClosureTrace
             Signal and memorisation at those steps, and when each first reached 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is outside its range, or the model does not fit the start.
         """
         n, patches, m = self.noise_coef.shape
         lam = check_real("weight", weight, minimum=0.0, maximum=1.0)
@@ -215,7 +220,7 @@ def closure_from_weights(weights: FloatArray, data: SignalNoiseData) -> ClosureS
 
     References
     ----------
-    .. [1] Theory note paper3_cgro, section 6.1 [derived].
+    .. [1] docs/cgro, "The exact closure" [derived].
     """
     W = check_array("weights", weights, (1, "m", data.dim))[0]
     noise = data.noise.reshape(-1, data.dim)

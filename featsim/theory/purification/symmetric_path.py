@@ -88,6 +88,11 @@ class SampledCodes:
         -------
         SampledCodes
             For :func:`symmetric_path`.
+
+        Raises
+        ------
+        ValueError
+            If the data are not of that kind.
         """
         weights = data.label_weights
         if not np.allclose(np.abs(weights), 1.0) or len(weights) != data.dim:
