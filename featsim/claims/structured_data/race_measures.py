@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import numpy.typing as npt
 
 from featsim.claims.cases import Run
 from featsim.scenarios import Scenario
 from featsim.theory import Racer, predicted_winner
 from featsim.validation import FloatArray
 
+BoolArray = npt.NDArray[np.bool_]
 
-def winners(run: Run) -> dict[str, int]:
-    """Return how many classes v won (share above 1/2), and for how many the race rule said who wins."""
+
+def foretold(run: Run) -> BoolArray:
+    """Return, per class, whether by the race rule v wins it, from the start alone."""
     trace, data = run.trace, run.data
-    won = trace["nonrobust_share"][-1] > 0.5
     told = predicted_winner(
         trace["robust_coef"][0],
         trace["nonrobust_coef"][0],
@@ -25,34 +25,35 @@ def winners(run: Run) -> dict[str, int]:
         nonrobust_strength=data.nonrobust_strength,
         power=run.network.power,
     )
+    return np.asarray(told == "nonrobust")
+
+
+def winners(run: Run) -> dict[str, int]:
+    """Return how many classes v won (share above 1/2), and for how many the race rule said who wins."""
+    won = run.trace["nonrobust_share"][-1] > 0.5
     return {
         "won": int(won.sum()),
-        "told": int(((told == "nonrobust") == won).sum()),
+        "told": int((foretold(run) == won).sum()),
         "classes": len(won),
     }
 
 
 def nonrobust_racer(scenario: Scenario) -> Racer:
     """Return the growth law of v in a scenario with balanced classes."""
-    data: Any = scenario.data
-    model: Any = scenario.model
-    return Racer(
-        n_patches=data.n_nonrobust_patches,
-        strength=data.nonrobust_strength,
-        power=model.power,
-        smoothing=model.smoothing,
-        step_size=next(iter(scenario.trainings.values())).schedule.step_size,
-        class_fraction=1.0 / data.n_classes,
-        n_classes=data.n_classes,
-    )
+    schedule = next(iter(scenario.trainings.values())).schedule
+    return Racer.of_nonrobust(scenario.data, scenario.model, schedule.step_size)
 
 
 def hit_times(run: Run, level: float) -> dict[str, list[float]]:
-    """Return, per class in which B grows, its start, the step it reaches a level at, and the prediction."""
+    """Return, per class that by the race rule v wins, its start, the step it reaches a level at, the law's.
+
+    The others are chosen by their start and left out: u fits them first, and v arrives late if ever. A
+    class that v should win and in which it never reaches the level counts with an infinite time.
+    """
     coef = run.trace["nonrobust_coef"].max(axis=2)
     hit = coef >= level
-    usable = hit.any(axis=0) & (coef[0] > 0.0) & (coef[0] < level)
-    steps: FloatArray = run.trace.steps[hit.argmax(axis=0)].astype(np.float64)
+    usable = foretold(run) & (coef[0] < level)
+    steps: FloatArray = np.where(hit.any(axis=0), run.trace.steps[hit.argmax(axis=0)], np.inf)
     start = coef[0][usable]
     return {
         "start": start.tolist(),
