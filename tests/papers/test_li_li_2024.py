@@ -63,7 +63,9 @@ def agrees(found, mean, spread):
 def test_t1_standard_training_fits_with_the_nonrobust_features():
     assert all(t.status == "completed" for t in traces("standard"))
     assert np.all(final("standard", "clean_accuracy") == 1.0)
-    assert np.all(final("standard", "nonrobust_only_accuracy") >= 0.75)
+    # The theory's 1, less a class that u wins: with 40 non-robust patches v wins nine of ten [measured].
+    alone = final("standard", "nonrobust_only_accuracy")
+    assert agrees(alone, 0.9, math.sqrt(0.9 * 0.1 / 4)) and np.median(alone) == 1.0
     share = final("standard", "nonrobust_share").mean(axis=1)
     assert share.mean() >= 0.9  # criterion of T1
     # An initial maximum of 0.03 stays what it was, but for the class whose race u wins now and then.
@@ -89,7 +91,7 @@ def test_t2_adversarial_training_learns_the_robust_features_instead():
     assert final("adversarial", "clean_accuracy").mean() >= 0.99
     assert final("adversarial", "robust_only_accuracy").mean() >= 0.99
     robust, nonrobust = (strongest("adversarial", name) for name in ("robust_coef", "nonrobust_coef"))
-    assert np.all(robust / nonrobust >= 5.0)  # criterion of T1
+    assert np.all(robust / nonrobust >= 5.0)  # criterion of T2
     assert agrees(robust, 6.66, 1.03) and agrees(nonrobust, 0.12, 0.02)
     phi, psi = (final("adversarial", name) for name in ("robust_logit", "nonrobust_logit"))
     assert np.mean(psi.sum(axis=1) / (phi + psi).sum(axis=1)) < 0.01
@@ -139,18 +141,24 @@ def test_t7_v_stops_at_its_plateau_long_before_u_takes_the_loss_down():
         plateaus.append(plateau)
         plateau_reached.append(first_step(np.abs(mean_strongest / plateau - 1.0) < 0.2))
         loss_dropped.append(first_step(np.append(t["clean_loss"] < 0.1, True)))
-        assert np.all(np.abs(t["clean_loss"][:60] - math.log(4)) < 0.1)  # nothing is fitted meanwhile
+        # Nothing is fitted when standard training has fitted, at 40 +- 12 steps [measured]: a fitted
+        # class would take log(4)/4 = 0.35 off the mean loss.
+        assert np.all(np.abs(t["clean_loss"][: 40 + 12] - math.log(4)) < math.log(4) / 8)
     standard_fits = [first_step(t["clean_loss"] < 0.1) for t in traces("standard")]
     assert agrees(standard_fits, 40, 12)
-    # Steps 36 to 73 over ten seeds [measured]: when standard training would blow up.
-    assert 20 <= np.mean(plateau_reached) <= 90
+    # Steps 36 to 73 over ten seeds [measured], when standard training would blow up: a mean of eight
+    # lies within that range.
+    assert 36 <= np.mean(plateau_reached) <= 73
     # B* with (1 - p) to the power 0: the attack is in margin form. Plateaus sit 10 to 30% below it, and
     # 0.050 to 0.070 against 0.085 [measured].
     level = saturation_level(power=3.0, smoothing=0.5, nonrobust_strength=0.4, attack_step_size=1000.0)
     assert level == pytest.approx((0.5**2 / (1000.0 * 0.4)) ** (1 / 3), rel=1e-12)
-    assert 0.5 * level < np.mean(plateaus) < level
-    assert np.all(np.array(loss_dropped) > 4 * np.array(standard_fits).mean())
-    assert 300 < np.median(loss_dropped) <= 1500
+    assert 0.050 <= np.mean(plateaus) <= 0.070 < level
+    # 687 +- 363 steps against 40 +- 12 [measured], any run that never gets there being the latest: each
+    # run comes later than the standard ones by four of their spreads, the median within 377 to 1423,
+    # the range over ten seeds.
+    assert np.min(loss_dropped) > 40 + 4 * 12
+    assert 377 <= np.median(loss_dropped) <= 1423
 
 
 # ---------------------------------------------------------------- T8: full against reduced dynamics
