@@ -41,6 +41,8 @@ from featsim.traces.run_reader import RunReader
 from featsim.traces.trace import Trace
 from featsim.versions import version_report
 
+_ATTEMPTS = 100
+
 
 class RunFolder(RunReader):
     """A run on disk. Make one with :meth:`create` (to write) or :meth:`open`.
@@ -369,11 +371,13 @@ class RunFolder(RunReader):
 
 def _lock_new(path: str | os.PathLike[str]) -> tuple[Path, WriterLock]:
     """Make the folder and hold it, before anything in it is read or changed."""
-    while True:
-        folder = check_writable(path)
+    for _ in range(_ATTEMPTS - 1):
         # Another writer may be removing its run, and the folder with it.
         with contextlib.suppress(FileNotFoundError):
+            folder = check_writable(path)
             return folder, WriterLock(folder)
+    folder = check_writable(path)
+    return folder, WriterLock(folder)
 
 
 def _start(folder: Path, manifest: dict[str, Any], inputs: Mapping[str, Array]) -> None:
