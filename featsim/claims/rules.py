@@ -25,19 +25,19 @@ class Rule:
     holds: Callable[[Estimate], bool]
 
 
-def at_least(limit: float) -> Rule:
-    """Accept a value of at least `limit`."""
-    return Rule(f">= {limit:g}", lambda e: e.value >= limit)
+def at_least(limit: float, reason: str = "") -> Rule:
+    """Accept a value of at least `limit`; `reason` says where the limit comes from."""
+    return Rule(f">= {limit:g}{_because(reason)}", lambda e: e.value >= limit)
 
 
-def at_most(limit: float) -> Rule:
-    """Accept a value of at most `limit`."""
-    return Rule(f"<= {limit:g}", lambda e: e.value <= limit)
+def at_most(limit: float, reason: str = "") -> Rule:
+    """Accept a value of at most `limit`; `reason` says where the limit comes from."""
+    return Rule(f"<= {limit:g}{_because(reason)}", lambda e: e.value <= limit)
 
 
-def between(low: float, high: float) -> Rule:
-    """Accept a value from `low` to `high`."""
-    return Rule(f"in [{low:g}, {high:g}]", lambda e: low <= e.value <= high)
+def between(low: float, high: float, reason: str = "") -> Rule:
+    """Accept a value from `low` to `high`; `reason` says where they come from."""
+    return Rule(f"in [{low:g}, {high:g}]{_because(reason)}", lambda e: low <= e.value <= high)
 
 
 def interval_covers(target: float) -> Rule:
@@ -45,10 +45,14 @@ def interval_covers(target: float) -> Rule:
     return Rule(f"95 % interval holds {target:.4g}", lambda e: e.low <= target <= e.high)
 
 
+def interval_above(limit: float) -> Rule:
+    """Accept an interval that lies above `limit`; one observation has none."""
+    return Rule(f"95 % interval above {limit:g}", lambda e: e.low > limit)
+
+
 def covers_within(target: float, slack: float, reason: str = "") -> Rule:
     """Accept a value within `slack` of `target`; `reason` says where the slack comes from."""
-    text = f"{target:.4g} +- {slack:.2g}" + (f" ({reason})" if reason else "")
-    return Rule(text, lambda e: abs(e.value - target) <= slack)
+    return Rule(f"{target:.4g} +- {slack:.2g}{_because(reason)}", lambda e: abs(e.value - target) <= slack)
 
 
 def as_measured(value: float, sd: float, n: int) -> Rule:
@@ -60,3 +64,7 @@ def as_measured(value: float, sd: float, n: int) -> Rule:
         f"reference's {value:g} +- {sd:g} over {n} seeds, to 3 standard errors of the difference",
         lambda e: not math.isnan(e.value) and abs(e.value - value) <= three_standard_errors(e, sd, n) + 1e-12,
     )
+
+
+def _because(reason: str) -> str:
+    return f" ({reason})" if reason else ""

@@ -9,9 +9,9 @@ from featsim.attacks import run_attack
 from featsim.certificates import tangent_chord
 from featsim.claims import Verdict, all_explained, format_table, run_claims, select
 from featsim.claims.cases import Case, Measure, run_cases
-from featsim.claims.structured_data import scaling
+from featsim.claims.structured_data import scaling, threat_measures
 from featsim.claims.structured_data.learning import S1
-from featsim.claims.structured_data.measures import learned, reduction_error
+from featsim.claims.structured_data.measures import learned, order_of_events, reduction_error
 from featsim.claims.structured_data.race_measures import hit_times, plateaus, winners
 from featsim.claims.structured_data.threat_measures import pure_flip, robustness, soundness
 from featsim.evaluation import strongest_attack
@@ -56,6 +56,17 @@ def test_learned_agrees_with_the_trace():
     assert math.isinf(unfitted["fit_step"])
 
 
+def test_order_of_events_reads_the_trace():
+    short = S1.replace(merge_repeats=True).with_settings({"adversarial.schedule.n_steps": 300})
+    found = measure(order_of_events, scenario=short, training="adversarial")
+    trace = short.run("adversarial", 0)
+    level = trace["nonrobust_coef"].max(axis=2).mean(axis=1)
+    reached = int(found["reached"])
+    assert level[reached] >= 0.8 * found["plateau"] > level[:reached].max()
+    assert 0.05 <= found["plateau"] <= 0.07 and 0.9 < found["loss_then"] <= 1.01
+    assert math.isinf(found["fit_step"])  # 300 steps are too few
+
+
 def test_reduction_error_sees_an_error():
     tables = Recording(quantities=("robust_table", "nonrobust_table"), weights_at=(0,))
     short = S1.with_settings({"n_steps": 60})
@@ -87,7 +98,32 @@ def test_fresh_samples_share_features_but_not_noise():
 def test_a_pure_network_flips_at_its_closed_form_radius():
     scenario = get_scenario("structured-data/linf")
     found = measure(pure_flip, "v", 0.8, scenario=scenario, training=None)
-    assert found["ratio"] == pytest.approx(1.0, abs=1e-3)
+    assert found["ratio"] == pytest.approx(1.0, abs=1e-3) and not found["bound"]
+
+
+def test_a_flip_beyond_the_search_is_a_bound_and_holds_no_rule(monkeypatch):
+    scenario = get_scenario("structured-data/own-clean")
+    for wrong, end in ((0.5, 1.1), (2.0, 0.9)):
+        monkeypatch.setattr(
+            threat_measures, "predicted_flip", lambda run, kind, coef, f=wrong: f / np.sqrt(2)
+        )
+        found = measure(pure_flip, "u", 6.0, scenario=scenario, training=None)
+        assert found == {"ratio": end, "bound": True}
+
+
+def test_certified_samples_are_checked_and_a_fall_counts(monkeypatch):
+    scenario = get_scenario("structured-data/own-clean")
+    monkeypatch.setattr(threat_measures, "CHECKED_SHARE", 1.0)
+    found = measure(robustness, scenario=scenario, training="adversarial")
+    assert found["certified_attacked"] == 4 * found["certified"] > 0 and found["certified_broken"] == 0
+
+    # a certificate that lies is found out
+    class Lie:
+        certified = np.ones(4, dtype=bool)
+
+    monkeypatch.setattr(threat_measures, "tangent_chord", lambda *_: Lie)
+    found = measure(robustness, scenario=scenario, training="standard")
+    assert found["certified_broken"] == 4 and found["accuracy"] == 0.0
 
 
 def test_winners_and_times_of_the_race():
@@ -96,6 +132,8 @@ def test_winners_and_times_of_the_race():
     assert found["won"] == found["classes"] == 4 and found["told"] >= 3
     slow = get_scenario("structured-data/time-q3").with_settings({"init_std": 0.08})
     times = measure(hit_times, 0.3, scenario=slow)
+    never = measure(hit_times, 0.3, scenario=slow.with_settings({"n_steps": 3}))
+    assert np.isinf(never["steps"]).any() and never["start"] == times["start"]  # chosen before the run
     assert np.all(np.array(times["steps"]) >= np.array(times["predicted"]))
     assert np.all(np.diff(np.array(times["steps"])[np.argsort(times["start"])]) <= 0)
 

@@ -26,6 +26,7 @@ def learned(run: Run) -> dict[str, float]:
     phi, psi = trace["robust_logit"][-1], trace["nonrobust_logit"][-1]
     robust, nonrobust = (trace[name].max(axis=2) for name in ("robust_coef", "nonrobust_coef"))
     return {
+        "n": len(run.data.y),
         "clean": parts.clean,
         "robust_only": parts.robust_only,
         "nonrobust_only": parts.nonrobust_only,
@@ -50,9 +51,13 @@ def fit_step(run: Run) -> float:
 
 
 def attacked(run: Run, attack: Attack) -> dict[str, float]:
-    """Return accuracy under an attack on the training data, and how many gradients were dead."""
+    """Return accuracy under an attack on the training data, samples, and the share of dead gradients."""
     result = run_attack(attack, run.network, run.data, run.rng())
-    return {"accuracy": result.robust_accuracy, "dead": result.n_dead / result.n_samples}
+    return {
+        "accuracy": result.robust_accuracy,
+        "dead": result.n_dead / result.n_samples,
+        "n": result.n_samples,
+    }
 
 
 def order_of_events(run: Run) -> dict[str, float]:
