@@ -139,10 +139,11 @@ def table_row(cells: list[str]) -> str:
 def interval(row: dict[str, Any]) -> str:
     """Return a measured value with its interval."""
     if row.get("value") is None:
-        return ""
+        return str(row.get("note", ""))
     low, high = row["interval"]
     bounds = "" if low is None or high is None or low == high else f" [{low:.3g}, {high:.3g}]"
-    return f"{row['value']:.3g}{bounds}"
+    note = f" ({row['note']})" if row.get("note") else ""
+    return f"{row['value']:.3g}{bounds}{note}"
 
 
 def figure_links(claim_ids: list[str]) -> list[str]:

@@ -203,9 +203,9 @@ T4 = Claim(
     explanation=(
         "The law is that of continuous time, and the offset of the slope is one of discrete steps: with "
         "step_size halved twice (three seeds per point) it falls from 0.005 over 0.004 to 0.003 at q = 3, "
-        "and from 0.014 over 0.008 to 0.004 at q = 4; what is left at q = 3 may be the error probability, which "
-        "the law holds constant. The runs are nearly deterministic given the start, so that the interval is "
-        "narrower than the offset. Classes that by the race rule u wins are left out before the run."
+        "and from 0.014 over 0.008 to 0.004 at q = 4; what is left at q = 3 may be the error probability, "
+        "held constant in the law. The runs are nearly deterministic given the start, so that the interval "
+        "is narrower than the offset. Classes that by the race rule u wins are left out before the run."
     ),
 )
 
