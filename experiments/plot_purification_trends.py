@@ -4,11 +4,12 @@ Settings ``purification/d-50`` to ``d-400`` (``d-800``, with its own r, at full 
 fixed, FGM at the same l2 radius 0.17 at every d. (a) Accuracy under PGD of the clean net, of as many more
 clean steps, and after adversarial training. (b) The l2 radius at which half of the samples fall: of the
 linear rule (exact), the clean and the adversarially trained net. Expect -1/2, -1/2 and 0 as exponents of d
-[derived]; fits with 95 % intervals in the legend. (c) The same against k at d = 100, s/b = 0.34; after
-adversarial training it should fall like :math:`1/\sqrt k` (dashed through the first point). (d) Shares of
-the clean net's energy and the cosines: at fixed s/b the dense share turns up again with d, because the leak
-of silent neurons does not shrink, so "small but fatal" needs the scaling of the figure
-``purification_fatal_mixture``. Claims ``purification/E15`` and ``purification/headline``.
+[derived]; fits with 95 % intervals in the legend. (c) The same against k at d = 100, s/b = 0.34. The order
+:math:`1/\sqrt k` of a pure net (dotted through the first point) is not reached: the radius falls faster, in
+the exact recursion (dashed) too, which at k = 6 starts so low that no neuron fires and ends as a mixture
+[measured]. (d) Shares of the clean net's energy and the cosines: at fixed s/b the dense share turns up
+again with d, because the leak of silent neurons does not shrink, so "small but fatal" needs the scaling of
+the figure ``purification_fatal_mixture``. Claims ``purification/E15`` and ``purification/headline``.
 """
 
 import sys
@@ -20,16 +21,19 @@ from _purification import NETS, PARTS, phases, run_of
 from matplotlib.figure import Figure
 
 from featsim.claims.purification import measures
+from featsim.claims.purification.closed_form import population_adversarial, population_clean
 from featsim.claims.statistics import log_slope
 from featsim.plotting import COLOURS, THEORY, new_figure
 from featsim.scenarios import Scenario, get_scenario
 from featsim.scenarios.purification import large_scenario
 from featsim.specs import spec_from_dict
 from featsim.sweeps import map_runs
+from featsim.theory import Population, half_accuracy_radius
 
 DIMS = {"quick": (50, 100), "default": (50, 100, 200, 400), "full": (50, 100, 200, 400, 800)}
 SPARSITIES = {"quick": (), "default": (2.0, 3.0, 4.0, 6.0), "full": (2.0, 3.0, 4.0, 5.0, 6.0)}
 SEEDS = {"quick": 1, "default": 2, "full": 5}
+DOTTED = {**THEORY, "linestyle": ":"}
 LINEAR: dict[str, Any] = {"color": COLOURS["noise"], "marker": "d", "label": "linear rule"}
 
 
@@ -60,7 +64,7 @@ def one_point(item: tuple[Scenario, int]) -> dict[str, float]:
     """Return accuracies, half-accuracy radii, shares and cosines of one scenario and seed."""
     scenario, seed = item
     traces = phases(scenario, seed, dict.fromkeys(NETS, measures.ENDS))
-    found: dict[str, float] = {"dim": float(scenario.data.dim)}
+    found: dict[str, float] = {"dim": float(scenario.data.dim), "theory": recursion_radius(scenario)}
     for name, trace in traces.items():
         run = run_of(scenario, name, seed, trace)
         data, threat = measures.test_samples(run), measures.threat_of(run)
@@ -77,6 +81,17 @@ def one_point(item: tuple[Scenario, int]) -> dict[str, float]:
                 key: cosines[f"{key}_weighted"] for key in ("initial_clean", "clean_robust", "initial_robust")
             }
     return found
+
+
+def recursion_radius(scenario: Scenario) -> float:
+    """Return the half-accuracy radius of the population's net after both phases, 3 neurons per feature."""
+    spec = scenario.data
+    population = Population(spec.dim, spec.sparsity)
+    ratio = scenario.model.smoothing / scenario.model.bias
+    clean, _ = population_clean(population, ratio)
+    pure, dense = float(clean.pure[-1]), float(clean.dense[-1])
+    rate = scenario.trainings["adversarial"].schedule.step_size / spec.dim
+    return half_accuracy_radius(population, population_adversarial(population, ratio, pure, dense, rate)[1])
 
 
 def draw(arrays: Arrays, config: Config) -> Figure:
@@ -103,7 +118,10 @@ def draw(arrays: Arrays, config: Config) -> Figure:
     if (~by_dim).any():
         here = np.unique(k[~by_dim])
         start = arrays["radius_adversarial"][~by_dim & (k == here[0])].mean()
-        third.plot(here, start * np.sqrt(here[0] / here), **THEORY, label=r"$1/\sqrt{k}$")
+        third.plot(here, start * np.sqrt(here[0] / here), **DOTTED, label=r"$1/\sqrt{k}$")
+        third.plot(
+            here, arrays["theory"][~by_dim][:: np.sum(k[~by_dim] == here[0])], **THEORY, label="recursion"
+        )
         third.set_xticks(here, [f"{value:g}" for value in here])
         third.legend(loc="lower left")
         third.set_yscale("log")
@@ -152,9 +170,13 @@ def finish(first: Any, second: Any, third: Any, fourth: Any, dims: np.ndarray) -
     second.set_title("(b) exponents of d")
     third.set_title("(c) d = 100")
     fourth.set_title("(d) weights, energy-weighted")
-    first.legend(loc="center left")
-    second.legend(loc="lower left", fontsize=6.6)
-    fourth.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=6.8)
+    second.set_ylim(0.009, 0.6)
+    third.set_ylim(0.012, 0.6)
+    fourth.set_ylim(-0.03, 1.72)
+    fourth.set_yticks([0, 0.25, 0.5, 0.75, 1])
+    first.legend(loc="lower left")
+    second.legend(loc="lower left", title="fit [95 %]")
+    fourth.legend(loc="upper center", ncols=2, fontsize=6.8, columnspacing=1.0)
 
 
 if __name__ == "__main__":

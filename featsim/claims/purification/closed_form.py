@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from featsim.claims.cases import Run
@@ -126,17 +127,15 @@ def symmetric_run(run: Run) -> dict[str, float]:
 def fatal_mixture(radius: float, dim: int, sparsity: float = 2.0) -> dict[str, float]:
     """Return the clean-trained net of the population whose half-accuracy radius is `radius`.
 
-    The ratio r = s/b is found by bisection; n = 3 neurons per feature start at c = 1.5 b0.
+    The ratio r = s/b is found by root search; n = 3 neurons per feature start at c = 1.5 b0.
     """
     population = Population(dim, sparsity)
-    low, high = 0.2, 0.5
-    for _ in range(16):
-        ratio = 0.5 * (low + high)
-        path, state = population_clean(population, ratio)
-        if half_accuracy_radius(population, state) > radius:
-            low = ratio
-        else:
-            high = ratio
+
+    def excess(ratio: float) -> float:
+        return half_accuracy_radius(population, population_clean(population, ratio)[1]) - radius
+
+    ratio = float(brentq(excess, 0.2, 0.5, xtol=1e-6))
+    path, _ = population_clean(population, ratio)
     return {
         "ratio": ratio,
         "leak": float(2.0 * ndtr(-1.0 / ratio)),
