@@ -1,12 +1,13 @@
 r"""Accuracies through time: robust overfitting, and the two controls without it.
 
-Setting ``cgro/A``, checks T1 (paper's main theorem, source), T3 and T4 (controls, derived), the same data
-and initial weights in all columns. Robust accuracy is always under the exact attack on the signal line.
-Middle: with clean and attacked loss mixed, clean accuracy is 1 at once, robust accuracy rises to 1 on
-training samples and stays at 1/2 on fresh ones. Left, lambda = 0: the signal is learned, nothing is
-memorised, robust accuracy stays at 1/2 everywhere. Right, lambda = 1: everything is memorised, the signal
-never learned, and clean accuracy is lost. Below, the two quantities behind it: signal score S and mean
-memorisation V. Thick lines are medians over seeds, thin lines seeds; below, the band is the middle 80 %.
+Setting ``cgro/A``, checks ``cgro/T1`` (paper's main theorem, source), ``cgro/T3`` and ``cgro/T4``
+(controls, derived), the same data and initial weights in all columns. Robust accuracy is always under the
+exact attack on the signal line. Middle: with clean and attacked loss mixed, clean accuracy is 1 at once,
+robust accuracy rises to 1 on training samples and stays at 1/2 on fresh ones. Left, lambda = 0: the
+signal is learned, nothing is memorised, robust accuracy stays at 1/2 everywhere. Right, lambda = 1:
+everything is memorised, the signal never learned, and clean accuracy is lost. Below, the two quantities
+behind it: signal score S and mean memorisation V. Thick lines are medians over seeds, thin lines seeds;
+below, the band is the middle 80 %.
 """
 
 import sys

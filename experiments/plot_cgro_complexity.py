@@ -1,14 +1,14 @@
 r"""Three sizes of network: clean, robust on the training samples, and robust on all of them.
 
-Scenario ``cgro/cube``, checks C2 to C4; the hierarchy of parameter counts is the paper's (Theorems 4.4
-and 4.7, source), the instance behind it a choice: vertices of a k-cube whose label is tagged on one more
-coordinate within reach of the l_inf attack. (a) Non-zero parameters against the dimension D = k + 1: the
-clean rule, the explicit ReLU network that memorises N = 50 training balls (built and counted: marks;
-closed form: dashed), and the same network with enough balls, :math:`3 \cdot 2^k`, to be robust on 95 % of
-the vertices. Expect linear, linear and exponential growth. (b) Robust accuracy of the built network over
-all vertices against N: it is the share of vertices seen, dashed :math:`1-(1-2^{-k})^N`. With four samples
-per vertex it is robust, and no example of robust overfitting any more; robust training accuracy is 1
-throughout.
+Scenario ``cgro/cube``, checks ``cgro/C2``, ``cgro/C3`` and ``cgro/C4``; the hierarchy of parameter counts
+is the paper's (Theorems 4.4 and 4.7, source), the instance behind it a choice: vertices of a k-cube whose
+label is tagged on one more coordinate within reach of the l_inf attack. (a) Non-zero parameters against
+the dimension D = k + 1: the clean rule, the explicit ReLU network that memorises N = 50 training balls
+(built and counted: marks; closed form: dashed), and the same network with enough balls, :math:`3 \cdot
+2^k`, to be robust on 95 % of the vertices. Expect linear, linear and exponential growth. (b) Robust
+accuracy of the built network over all vertices against N: it is the share of vertices seen, dashed
+:math:`1-(1-2^{-k})^N`. With four samples per vertex it is robust, and no example of robust overfitting
+any more; robust training accuracy is 1 throughout.
 """
 
 import sys

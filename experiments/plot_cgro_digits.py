@@ -1,13 +1,14 @@
 r"""Robust overfitting on real images: even against odd digits.
 
-Scenario ``cgro/digits``: 200 whole 8x8 UCI digits, the two-branch :math:`\mathrm{ReLU}^2` network,
-full-batch adversarial training with 3 steps of l2 PGD at 0.6 and standard training from the same start (a
-choice; the paper's own images and networks are larger). (a), (b) Accuracy along training, clean and under
-PGD-20 with two random starts, on training and on test images. Expect: adversarial training robust on its
-training images, clean on both, and much less robust on test images; standard training without that gap
-(the control). (c) Largest l2 norm of the input gradient within a radius, found by PGD-10 with two starts
-(a lower bound), after adversarial training: flat around training images inside the training radius
-(dashed) only. Medians over seeds, middle 80 % as a band; test images: the first 300 of the test split.
+Scenario and check ``cgro/digits``, with its control ``cgro/digits-standard``: 200 whole 8x8 UCI digits,
+the two-branch :math:`\mathrm{ReLU}^2` network, full-batch adversarial training with 3 steps of l2 PGD at
+0.6 and standard training from the same start (a choice; the paper's own images and networks are larger).
+(a), (b) Accuracy along training, clean and under PGD-20 with two random starts, on training and on test
+images. Expect: adversarial training robust on its training images, clean on both, and much less robust on
+test images; standard training without that gap (the control). (c) Largest l2 norm of the input gradient
+within a radius, found by PGD-10 with two starts (a lower bound), after adversarial training: flat around
+training images inside the training radius (dashed) only. Medians over seeds, middle 80 % as a band; test
+images: the first 300 of the test split.
 """
 
 import sys

@@ -1,13 +1,13 @@
 r"""The loss landscape on the signal line: flat at training samples within the radius, not at others.
 
-Setting ``cgro/A``, checks F1 and F2 (paper, source). :math:`G_\epsilon`: mean over samples of the largest
-:math:`|d\ell/ds|` within :math:`\epsilon`; :math:`C_\epsilon`: of the largest increase of the loss; both
-exact up to the grid. (a), (b) At the end of training, against the radius in units of alpha: training
-samples and fresh ones, the training radius dashed. Expect small values on training samples up to it and a
-sharp rise beyond, while fresh samples are sharp inside already. (c) At the training radius, along
-training: in the memorising stage the training curve falls and the fresh one rises. Medians over seeds
-with the middle 80 % as a band. The bound of the paper on the robust gap falls like N^(-1/(d+2)), 0.97
-here: vacuous, so no bound is drawn.
+Setting ``cgro/A``, checks ``cgro/F1`` and ``cgro/F2`` (paper, source). :math:`G_\epsilon`: mean over
+samples of the largest :math:`|d\ell/ds|` within :math:`\epsilon`; :math:`C_\epsilon`: of the largest
+increase of the loss; both exact up to the grid. (a), (b) At the end of training, against the radius in
+units of alpha: training samples and fresh ones, the training radius dashed. Expect small values on
+training samples up to it and a sharp rise beyond, while fresh samples are sharp inside already. (c) At
+the training radius, along training: in the memorising stage the training curve falls and the fresh one
+rises. Medians over seeds with the middle 80 % as a band. The bound of the paper on the robust gap falls
+like N^(-1/(d+2)), 0.97 here: vacuous, so no bound is drawn.
 """
 
 import sys

@@ -1,13 +1,13 @@
 r"""The radius decides: below a critical one training learns a robust signal, above it memorises.
 
-Setting ``cgro/A`` at training radii :math:`\rho\alpha`, check T5 (a control, derived): robust overfitting
-everywhere would be wrong. (a) Accuracy under the exact attack on the signal line at the training radius,
-fresh samples and training samples: one dot per seed, the line their median. (b) The two ways to a
-positive attacked margin: the attacked signal score :math:`\tilde\alpha^q U` and the mean memorisation V.
-Below :math:`\rho^*` the signal carries it and V is about 0, above the other way round. Dashed: the
-predicted :math:`1-\rho^* = \frac1\alpha[\frac{\sigma^2 d}{N}(v_0/u_I)^{q-2}]^{1/q}`, where memorisation
-and robust learning would take the same time. Expect the crossing a little below it, robust accuracy 1 to
-its left and 1/2 to its right.
+Setting ``cgro/A`` at training radii :math:`\rho\alpha`, check ``cgro/T5`` (a control, derived): robust
+overfitting everywhere would be wrong. (a) Accuracy under the exact attack on the signal line at the
+training radius, fresh samples and training samples: one dot per seed, the line their median. (b) The two
+ways to a positive attacked margin: the attacked signal score :math:`\tilde\alpha^q U` and the mean
+memorisation V. Below :math:`\rho^*` the signal carries it and V is about 0, above the other way round.
+Dashed: the predicted :math:`1-\rho^* = \frac1\alpha[\frac{\sigma^2 d}{N}(v_0/u_I)^{q-2}]^{1/q}`, where
+memorisation and robust learning would take the same time. Expect the crossing a little below it, robust
+accuracy 1 to its left and 1/2 to its right.
 """
 
 import sys

@@ -1,13 +1,13 @@
 r"""Scaling of the stage times: what the blow-up laws say, and what the exact closure does.
 
-Setting ``cgro/A`` with one quantity swept at a time, check T2 (derived), from the exact closure. Time of
-memorisation :math:`t_{III}` (median over samples of the first step with :math:`V_i \ge 1`) against N,
-lambda, alpha (with :math:`\eta \sim \alpha^{-2}`), noise norm and :math:`\sigma_0`, and time of the
-signal :math:`t_I` against :math:`\sigma_0`: one dot per seed, large dots medians. Dashed: the law's
-exponent through the middle median. Each title gives the exponent of the medians with the 95 % interval of
-a regression through all seeds, and the law's. Expect agreement in the first four; :math:`t_{III}` falls
-faster than :math:`1/v_0` with :math:`\sigma_0` and noise norm, because the initial products :math:`v_0`
-are not small at these sizes.
+Setting ``cgro/A`` with one quantity swept at a time, checks ``cgro/T2-scaling`` and ``cgro/T2-start``
+(derived), from the exact closure. Time of memorisation :math:`t_{III}` (median over samples of the first
+step with :math:`V_i \ge 1`) against N, lambda, alpha (with :math:`\eta \sim \alpha^{-2}`), noise norm and
+:math:`\sigma_0`, and time of the signal :math:`t_I` against :math:`\sigma_0`: one dot per seed, large
+dots medians. Dashed: the law's exponent through the middle median. Each title gives the exponent of the
+medians with the 95 % interval of a regression through all seeds, and the law's. Expect agreement in the
+first four; :math:`t_{III}` falls faster than :math:`1/v_0` with :math:`\sigma_0` and noise norm, because
+the initial products :math:`v_0` are not small at these sizes.
 """
 
 import sys

@@ -1,13 +1,13 @@
 r"""Three stages of adversarial training: the signal is learned, stalls, then noise is memorised.
 
-Setting ``cgro/A``, check T2 (paper: three stages, source). (a) The signal score :math:`S = \alpha^q U`
-and the mean memorisation :math:`V`: medians over seeds with the middle 80 % as a band. Dashed, the exact
-closure in signal and noise coefficients, which never touches a d-vector and must lie on the simulation;
-dotted, the logarithmic law of stage II, :math:`S = \log(\eta q^2 (1-\lambda)\alpha^2 t) + (2-2/q)\log S`
-(derived). What is called a stall is this logarithm, not a flat line. (b) The attacked loss stays at log 2
-until V rises. (c) When it happens: every seed's stage times beside those that the blow-up laws predict.
-Expect memorisation about a hundred times later than the signal, and both within a factor of two of the
-laws.
+Setting ``cgro/A``, checks ``cgro/T2`` and ``cgro/closure`` (paper: three stages, source). (a) The signal
+score :math:`S = \alpha^q U` and the mean memorisation :math:`V`: medians over seeds with the middle 80 %
+as a band. Dashed, the exact closure in signal and noise coefficients, which never touches a d-vector and
+must lie on the simulation; dotted, the logarithmic law of stage II, :math:`S = \log(\eta q^2
+(1-\lambda)\alpha^2 t) + (2-2/q)\log S` (derived). What is called a stall is this logarithm, not a flat
+line. (b) The attacked loss stays at log 2 until V rises. (c) When it happens: every seed's stage times
+beside those that the blow-up laws predict. Expect memorisation about a hundred times later than the
+signal, and both within a factor of two of the laws.
 """
 
 import math

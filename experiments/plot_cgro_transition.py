@@ -1,11 +1,11 @@
 r"""The transition against the number of samples: more samples are harder to memorise.
 
-Setting ``cgro/A`` at d = 400, T = 150 N + 3000 steps, from the exact closure; check T5 (derived). (a)
-Share of the attacked margin that the signal carries, :math:`\tilde\alpha^q U / (\tilde\alpha^q U + V)`,
-against the training radius for four N: median over seeds, the middle 80 % as a band. It crosses 1/2 at
-:math:`\rho^*`. (b) :math:`1 - \rho^*` against N, one dot per seed, large dots means. Dashed: the slope
-:math:`-1/q = -1/3` of :math:`1-\rho^* = \frac1\alpha [\frac{\sigma^2 d}{N} (v_0/u_I)^{q-2}]^{1/q}`. The
-title gives the fitted exponent with its 95 % interval.
+Setting ``cgro/A`` at d = 400, T = 150 N + 3000 steps, from the exact closure; check ``cgro/T5-size``
+(derived). (a) Share of the attacked margin that the signal carries, :math:`\tilde\alpha^q U /
+(\tilde\alpha^q U + V)`, against the training radius for four N: median over seeds, the middle 80 % as a
+band. It crosses 1/2 at :math:`\rho^*`. (b) :math:`1 - \rho^*` against N, one dot per seed, large dots
+means. Dashed: the slope :math:`-1/q = -1/3` of :math:`1-\rho^* = \frac1\alpha [\frac{\sigma^2 d}{N}
+(v_0/u_I)^{q-2}]^{1/q}`. The title gives the fitted exponent with its 95 % interval.
 """
 
 import sys

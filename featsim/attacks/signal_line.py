@@ -113,7 +113,7 @@ def worst_shift(model: PowerNetwork, data: SignalNoiseData, radius: float) -> Fl
 
     References
     ----------
-    .. [1] Theory note paper3_cgro, section 4 [derived].
+    .. [1] docs/cgro, "Training and attacks" [derived].
     """
     here, sign = signal_positions(data), data.signs
     to_zero = np.where(np.abs(here) <= radius, -here, -radius * sign)

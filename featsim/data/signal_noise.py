@@ -112,8 +112,8 @@ class SignalNoiseSpec(Spec):
 
     References
     ----------
-    .. [1] Li & Li, arXiv:2306.01271, patch data [source]; position uniform over patches
-       [recalled]; w* on the first axis by default [choice].
+    .. [1] Li & Li, arXiv:2306.01271, patch data [source]; a uniform position [recalled];
+       w* on the first axis by default [choice].
     """
 
     kind: ClassVar[str] = "signal-noise"
@@ -181,7 +181,7 @@ def sample_signal_noise(spec: SignalNoiseSpec, n_samples: int, rng: np.random.Ge
 
     References
     ----------
-    .. [1] Theory note paper3_cgro, section 2.
+    .. [1] docs/cgro, "Data".
     """
     if not isinstance(spec, SignalNoiseSpec):
         raise TypeError(f"spec must be a SignalNoiseSpec, got {type(spec).__name__}")

@@ -77,7 +77,7 @@ def power_activation_slope(z: FloatArray, power: float, activation: str = "odd")
 
     References
     ----------
-    .. [1] Theory note paper3_cgro, section 3.
+    .. [1] docs/cgro, "Network".
     """
     slope: FloatArray = float(power) * _power_factor(z, power, activation)
     return slope
@@ -132,8 +132,8 @@ class PowerNetworkSpec(Spec):
 
     References
     ----------
-    .. [1] Li & Li, arXiv:2306.01271, network definition [source]; the equal split of signs
-       [recalled].
+    .. [1] Li & Li, arXiv:2306.01271, network definition [source]; signs in equal
+       shares [recalled].
     """
 
     kind: ClassVar[str] = "power-network"

@@ -1,5 +1,13 @@
 """Predictions of the theories in plain NumPy, one subpackage for each theory."""
 
+from featsim.theory.cgro import (
+    ClosureStart,
+    ClosureTrace,
+    Phases,
+    StageLaws,
+    closure_from_weights,
+    detect_phases,
+)
 from featsim.theory.convergence import (
     DualTrace,
     Gadget,
@@ -67,22 +75,28 @@ from featsim.theory.structured_data import (
 )
 
 __all__ = [
+    "ClosureStart",
+    "ClosureTrace",
     "DualTrace",
     "FeatureRadii",
     "Gadget",
     "Interpolant",
     "Limits",
+    "Phases",
     "Population",
     "Racer",
     "RadiusWindow",
     "ReducedStart",
     "ReducedTrace",
     "SampledCodes",
+    "StageLaws",
     "SymmetricPath",
     "SymmetricState",
     "alternating_residual",
     "circle_spectrum",
+    "closure_from_weights",
     "comparator_terms",
+    "detect_phases",
     "dual_recursion",
     "escape_radius",
     "full_l2_window",

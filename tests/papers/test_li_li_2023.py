@@ -1,4 +1,4 @@
-"""Clean generalisation and robust overfitting (Li & Li 2023): the note's conformance fixtures."""
+"""Clean generalisation and robust overfitting (Li & Li 2023): conformance fixtures, claims at quick size."""
 
 import dataclasses
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from featsim.attacks import SignalAttack, run_attack
+from featsim.claims import Claim, format_table, run_claims, select
 from featsim.data import SignalNoiseData, signal_noise_data
 from featsim.models import PowerNetworkSpec, cross_entropy, loss_cotangent
 from featsim.traces import Trace
@@ -128,3 +129,25 @@ def test_the_traces_attack_is_that_of_run_attack(rule: str) -> None:
     clean = float(np.mean(cross_entropy(network.scores(data.X), data.y)))
     assert clean == pytest.approx(float(trace["clean_loss"][-1]), rel=1e-12)
     assert dataclasses.replace(data).signal is not None
+
+
+# What needs many runs or long ones.
+SLOW = ("T1-size", "T2-scaling", "T2-start", "T5-size", "G", "digits", "digits-standard", "F3-radii", "F4")
+FAST = tuple(claim.id.partition("/")[2] for claim in select("cgro") if claim.id.partition("/")[2] not in SLOW)
+
+
+def check(claims: list[Claim]) -> None:
+    """Every verdict is the expected one, or differs as its claim explains."""
+    found = run_claims(claims, quick=True)
+    wrong = [result for result in found if not (result.as_expected or result.explained)]
+    assert not wrong, format_table(wrong)
+
+
+def test_claims() -> None:
+    check(select("cgro", FAST))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SLOW)
+def test_slow_claims(name: str) -> None:
+    check(select("cgro", (name,)))

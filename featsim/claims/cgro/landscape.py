@@ -207,7 +207,9 @@ F5 = Claim(
     scenario=A.name,
     criteria=(
         Criterion(
-            "adversarial excess / (delta E|dl/ds|)", at_least(0.5), "Omega(1); here the loss is convex"
+            "adversarial excess / (delta E|dl/ds|)",
+            at_least(0.5),
+            "Omega(1): huge here, the slope at clean points is tiny",
         ),
     ),
     cases=_CASES,

@@ -1,7 +1,7 @@
 r"""Stage laws of training on signal-plus-noise data, and the condition that decides the outcome.
 
 Every stage is the scalar equation :math:`\dot z = c z^{q-1}`, whose solution blows up at
-:math:`1/((q-2)\,c\,z_0^{q-2})`. Time is in steps. Theory note paper3_cgro, section 6.3 [derived].
+:math:`1/((q-2)\,c\,z_0^{q-2})`. Time is in steps. docs/cgro, "The stage laws" [derived].
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class StageLaws:
 
     References
     ----------
-    .. [1] Theory note paper3_cgro, section 6.3 [derived].
+    .. [1] docs/cgro, "The stage laws" [derived].
     """
 
     n_samples: int

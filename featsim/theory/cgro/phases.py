@@ -81,8 +81,7 @@ def detect_phases(trace: Trace) -> Phases:
 
     References
     ----------
-    .. [1] Li & Li, arXiv:2306.01271: three stages [source]; thresholds of the theory note
-       paper3_cgro, T2 [choice].
+    .. [1] Li & Li, arXiv:2306.01271: three stages [source]; thresholds [choice].
     """
     steps = trace.steps.astype(np.float64)
     score = check_array("signal_score", trace["signal_score"], (len(steps),), finite=False)
