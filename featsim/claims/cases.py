@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from featsim.models import trained_model
 from featsim.scenarios import Scenario
 from featsim.sweeps import map_runs
 from featsim.traces import Trace
@@ -52,7 +53,7 @@ class Run:
     @cached_property
     def network(self) -> Any:
         """Model with the final weights."""
-        return self.scenario.model.network(self.trace.final_weights)  # type: ignore[attr-defined]
+        return trained_model(self.scenario.model, self.trace)
 
     def rng(self, purpose: int = 0) -> np.random.Generator:
         """Return a generator for evaluation, independent of data and initial weights."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from featsim.cli.sweep import caught_warnings, was_stopped
 from featsim.evaluation import evaluate
+from featsim.models import trained_model
 from featsim.scenarios import Scenario
 from featsim.traces import RunFolder, Trace, TraceError, check_writable, load_trace
 from featsim.traces.files import atomic_write, plain_json
@@ -19,7 +20,7 @@ from featsim.traces.manifest import check_same_setting
 from featsim.training import Recording, RunSpec
 
 if TYPE_CHECKING:
-    from featsim.models import Model
+    pass
 
 SETTINGS_FILE = "scenario.json"
 """Kept beside the traces: the scenario with every change, which one trace alone does not tell."""
@@ -195,10 +196,9 @@ def last_values(trace: Trace) -> dict[str, float]:
 
 def _evaluate(task: Task, trace: Trace) -> list[dict[str, Any]]:
     """Return one dict per evaluation attack of the scenario: settings, accuracies, dead gradients."""
-    network = getattr(task.scenario.model, "network", None)
-    if network is None or not task.scenario.evaluations:
+    model = trained_model(task.scenario.model, trace)
+    if model is None or not task.scenario.evaluations:
         return []
-    model: Model = network(trace.final_weights)
     # A stream of its own, so that evaluating never changes what is trained.
     rng = np.random.default_rng([task.seed, 1])
     data, _ = task.scenario.problem(task.seed)

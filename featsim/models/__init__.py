@@ -38,6 +38,7 @@ from featsim.models.protocol import (
     wilson_interval,
 )
 from featsim.models.relu_network import ReluNetwork
+from featsim.models.restore import trained_model
 from featsim.models.separable_rule import MemorisingRuleSpec, memorising_rule
 from featsim.models.symmetric_network import (
     SymmetricNetwork,
@@ -109,5 +110,6 @@ __all__ = [
     "symmetric_curvature",
     "symmetric_slope",
     "target_cotangent",
+    "trained_model",
     "wilson_interval",
 ]

@@ -63,6 +63,12 @@ class BiasedReluSpec(Spec):
         """Return the network with given weights and the output bias of `start`."""
         return BiasedReluNetwork(weights, float(start["output_bias"][0]))
 
+    def restore(self, weights: FloatArray, arrays: Mapping[str, Any]) -> BiasedReluNetwork:
+        """Return the network at the end of a trace, whose arrays hold the output bias of that moment."""
+        if not np.array_equal(weights, arrays["final_weights"]):
+            raise ValueError("weights must be the final ones: the output bias is kept for the end only")
+        return self.build(weights, arrays)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class BiasedReluNetwork:

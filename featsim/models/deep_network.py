@@ -77,6 +77,10 @@ class DeepNtkSpec(Spec):
         """Return the model with these weights in a run that began with `start`."""
         return DeepNetwork(start["input_weights"], weights, start["output_weights"], self.activation)
 
+    def restore(self, weights: FloatArray, arrays: Mapping[str, Any]) -> DeepNetwork:
+        """Return the model with weights from a trace, whose arrays hold A and b."""
+        return self.build(weights, arrays)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DeepNetwork:

@@ -90,6 +90,10 @@ class NtkSpec(Spec):
         """Return the model with these weights in a run that began with `start`."""
         return self.network(weights, start["weights"])
 
+    def restore(self, weights: FloatArray, arrays: Mapping[str, Any]) -> NtkNetwork | TangentNetwork:
+        """Return the model with weights from a trace, whose arrays hold the start of a tangent model."""
+        return self.network(weights, arrays.get("initial_weights"))
+
     def network(self, weights: Any, initial: Any = None) -> NtkNetwork | TangentNetwork:
         """Return the model with given weights.
 

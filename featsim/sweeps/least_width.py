@@ -10,7 +10,7 @@ import numpy as np
 
 from featsim.attacks import Attack, run_attack
 from featsim.data import PointData
-from featsim.models import BiasedReluSpec
+from featsim.models import BiasedReluSpec, trained_model
 from featsim.specs import Spec
 from featsim.training import Recording, Schedule, train
 from featsim.validation import check_integer
@@ -76,9 +76,9 @@ def least_width(
         for start in range(n_starts):
             n_runs += 1
             rng = np.random.default_rng((seed, width, start))
-            model: Any = BiasedReluSpec(width=width)
+            model = BiasedReluSpec(width=width)
             trace = train(model, data, schedule=schedule, attack=attack, recording=Recording(at=()), rng=rng)
-            network = model.build(trace.final_weights, {"output_bias": trace["output_bias"]})
+            network: Any = trained_model(model, trace)
             if judge is None:
                 fits = bool(np.all(data.signs * network.scores(data.X)[:, 0] > 0))
             else:

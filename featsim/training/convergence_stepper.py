@@ -84,6 +84,7 @@ class ConvergenceStepper:
             "input_weights": ("neuron", "dim"),
             "output_weights": ("neuron",),
             "comparator": weights,
+            "initial_weights": weights,
         }
         self.meta: dict[str, Any] = {"ball_scale": self._scale}
 
@@ -148,7 +149,10 @@ class ConvergenceStepper:
     def final_arrays(self, state: Arrays) -> Arrays:
         """Return the weights at the end, and those that never move."""
         kept = ("input_weights", "output_weights", "comparator")
-        return {"final_weights": state["weights"], **{k: self._start[k] for k in kept if k in self._start}}
+        final = {"final_weights": state["weights"], **{k: self._start[k] for k in kept if k in self._start}}
+        if isinstance(self.model, NtkSpec) and self.model.tangent:  # no model without them
+            final["initial_weights"] = self._start["weights"]
+        return final
 
     def advance(self, state: Arrays, first: int, last: int, record: IntArray, keep: IntArray) -> Chunk:
         """Do the updates first..last-1; see :class:`featsim.training.stepper.Stepper`."""
