@@ -59,7 +59,7 @@ E3 = Claim(
     id="purification/E3",
     statement="The clean-trained net generalises and is not robust",
     mark="[source]",
-    scenario="purification/A, B, C",
+    scenario="purification/A",
     criteria=(
         *(Criterion(f"PGD accuracy, {n}", at_most(limit), "near 0") for n, limit in _FRAGILE.items()),
         *(Criterion(f"clean accuracy, {n}", at_least(0.97), "near 1") for n in REGIMES),
@@ -109,7 +109,7 @@ E5 = Claim(
     id="purification/E5",
     statement="Adversarial training on one-step FGM makes the net robust to every attack of that size tried",
     mark="[source]",
-    scenario="purification/A, B, C",
+    scenario="purification/A",
     criteria=tuple(
         Criterion(f"{quantity}, {name}", rule, prediction)
         for quantity, rule, prediction in (
@@ -142,7 +142,7 @@ E6 = Claim(
     id="purification/E6",
     statement="Adversarial training purifies: the dense mixture goes, the pure part stays",
     mark="[source]",
-    scenario="purification/A, B, C",
+    scenario="purification/A",
     criteria=tuple(
         Criterion(f"{quantity}, {name}", rule, prediction)
         for quantity, rule, prediction in (
@@ -170,7 +170,7 @@ E7 = Claim(
     id="purification/E7",
     statement="As many more clean steps, at the same step size, leave the net mixed and fragile",
     mark="[derived]",
-    scenario="purification/A, B, C",
+    scenario="purification/A",
     criteria=tuple(
         Criterion(f"{quantity}, {name}", rule, prediction)
         for quantity, rule, prediction in (
@@ -216,7 +216,7 @@ E8_START = Claim(
     id="purification/E8-start",
     statement="Clean-trained neurons are almost uncorrelated with their initial weights",
     mark="[source]",
-    scenario="purification/A, B",
+    scenario="purification/A",
     criteria=tuple(
         Criterion(f"cos(w0, w), {name}", at_most(0.4), "near its floor sqrt(2 log d / d) = 0.33 at d = 80")
         for name in ("A", "B")

@@ -36,7 +36,7 @@ E10 = Claim(
     id="purification/E10",
     statement="Linear, polynomial and tangent-kernel models stay fragile where the network is robust",
     mark="[source]",
-    scenario="purification/A and its baselines",
+    scenario="purification/A",
     criteria=(
         *(Criterion(f"gap to the network, {name}", at_least(0.3), "far below") for name in MODELS),
         *(Criterion(f"robust accuracy, {name}", at_most(0.5), "<= 1/2 + o(1)") for name in MODELS),

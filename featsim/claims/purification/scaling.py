@@ -167,7 +167,7 @@ E15 = Claim(
     id="purification/E15",
     statement="The radius that halves accuracy falls like 1/sqrt d for linear and clean net, not after AT",
     mark="[derived]",
-    scenario="purification/d-50 to d-400",
+    scenario="purification/d-50",
     criteria=(
         Criterion("slope in d, linear rule", covers_within(-0.5, 0.05), "-1/2"),
         Criterion("slope in d, clean net", covers_within(-0.5, 0.1), "-1/2"),
@@ -199,7 +199,7 @@ SCALING = Claim(
     id="purification/fatal-mixture",
     statement="The mixture that is just fatal at a fixed radius gets small with d: small and fatal at once",
     mark="[derived]",
-    scenario="purification/headline, its population",
+    scenario="purification/headline",
     criteria=tuple(
         Criterion(f"slope in d, {name}", covers_within(slope, 0.05, "about the reference's table"), theory)
         for _, name, slope, theory in _FATAL
@@ -224,7 +224,7 @@ LARGE = Claim(
     id="purification/large-d",
     statement="At d = 25600 and r = 0.36 adversarial training restores the pure net with a small enough step",
     mark="[measured]",
-    scenario="purification/headline, its population",
+    scenario="purification/headline",
     criteria=(
         Criterion("beta/c with e = 0.001", at_most(0.007), "0, step size e d"),
         Criterion("half-accuracy radius with e = 0.001", at_least(0.43), "that of a pure net"),
