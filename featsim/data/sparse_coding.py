@@ -80,7 +80,7 @@ class SparseCodingData(PatchData):
 
     @property
     def dense_direction(self) -> FloatArray:
-        """Unit vector M w*/|M w*|, shape (d,): all features at once, each by its part in the label."""
+        """Unit vector along ``M w*``, shape (d,): all features at once, each by its part in the label."""
         direction = self.dictionary @ self.label_weights
         unit: FloatArray = direction / np.linalg.norm(direction)
         return unit
