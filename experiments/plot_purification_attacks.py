@@ -7,7 +7,7 @@ dots are seeds, large marks their medians. Expect on the left a clean net that t
 well as PGD does, and an adversarially trained one that PGD breaks no more than FGM [source: the claim]. On
 the right, taking the dense part out of the clean weights, without training, disarms the dense direction but
 not PGD; the pure part alone is more robust and a little less accurate [derived]. Claims
-``purification/E3``, ``E4``, ``E5`` and ``E9``.
+``purification/E3``, ``purification/E4``, ``purification/E5`` and ``purification/E9``.
 """
 
 import sys

@@ -8,7 +8,7 @@ Below, histograms of the cosines of w0, w and w' over the neurons of all seeds, 
 says that w = beta w' + v with the larger part first, so that cos(w, w') > 0.707 (dashed), and that both are
 almost uncorrelated with w0 [source]. The first holds on average in B and not in A; the second is not
 reproduced at this d, where even a pure winner has about sqrt(2 log d / d) (dotted) [measured]. Claims
-``purification/E8``, ``E8-start`` and ``E14``.
+``purification/E8``, ``purification/E8-start`` and ``purification/E14``.
 """
 
 import sys

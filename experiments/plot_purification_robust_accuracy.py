@@ -8,8 +8,8 @@ has about 1 [source]. At this d, all trained ones are far below; the oracle cubi
 features and not trained, is not defeated, and is drawn thin for that reason. (b) Robust accuracy as an
 interval: shaded from what is certified to what attacks leave, 100 samples a seed. Up to tau/2 the
 certificate meets the attack on the adversarially trained net; for the pure part of that net the separable
-bound does so at every radius [derived]. Medians over seeds. Claims ``purification/E10``, ``E10-oracle`` and
-``E11``.
+bound does so nearly up to twice tau [derived]. Medians over seeds. Claims ``purification/E10``,
+``purification/E10-oracle`` and ``purification/E11``.
 """
 
 import sys
