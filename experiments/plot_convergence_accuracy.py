@@ -11,8 +11,10 @@ to be too weak.
 """
 
 import sys
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from _convergence import measure_seeds, processes
 from _figure import Arrays, Config, run_figure
 from matplotlib.figure import Figure
@@ -77,10 +79,7 @@ def draw(arrays: Arrays, config: Config) -> Figure:
                 [values.mean()] * 2, [row + place - 0.15, row + place + 0.15], color="black", linewidth=1.4
             )
     for row in range(len(models)):
-        texts = [
-            f"{arrays[n][:, row].mean():.2f} $\\pm$ {arrays[n][:, row].std():.2f}"
-            for n in ("clean", "robust")
-        ]
+        texts = [with_spread(arrays[name][:, row]) for name in ("clean", "robust")]
         ax.text(1.05, row, "   ".join(texts), transform=ax.get_yaxis_transform(), va="center", fontsize=7)
     ax.text(
         1.05, -0.75, "clean             robust", transform=ax.get_yaxis_transform(), va="center", fontsize=7
@@ -92,6 +91,12 @@ def draw(arrays: Arrays, config: Config) -> Figure:
     ax.grid(False, axis="y")
     figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=2)
     return figure
+
+
+def with_spread(values: npt.NDArray[Any]) -> str:
+    """Return a mean, with the standard deviation where there is one."""
+    mean = f"{values.mean():.2f}"
+    return mean if len(values) == 1 else rf"{mean} $\pm$ {values.std():.2f}"
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ def configuration(size: str) -> Config:
     radii = RADII[1::2] if size == "quick" else RADII
     n_optimum = OPTIMUM_STEPS // 3 if size == "quick" else OPTIMUM_STEPS
     scenario, seeds = get_scenario(SCENARIO), list(range(SEEDS[size]))
+    if size == "quick":
+        scenario = scenario.with_settings({"schedule.n_steps": 200})
     return {"scenario": scenario, "radii": radii, "n_optimum": n_optimum, "seeds": seeds}
 
 

@@ -35,6 +35,8 @@ NAMES = ("loss", "least_loss", "largest_distance", "robust_accuracy")
 def configuration(size: str) -> Config:
     """Return everything that determines the arrays."""
     scenarios = [get_scenario(f"convergence/deep-{depth}") for depth in DEPTHS]
+    if size == "quick":
+        scenarios = [each.with_settings({"schedule.n_steps": 120}) for each in scenarios]
     return {"scenarios": scenarios, "widths": WIDTHS[size], "seeds": list(range(SEEDS[size]))}
 
 

@@ -31,9 +31,12 @@ SEEDS = {"quick": 2, "default": 10, "full": 40}
 
 def configuration(size: str) -> Config:
     """Return everything that determines the arrays."""
+    mirror = get_scenario("convergence/mirror")
+    if size == "quick":
+        mirror = mirror.with_settings({"schedule.n_steps": 100})
     return {
         "scenario": get_scenario("convergence/S1"),
-        "mirror": get_scenario("convergence/mirror"),
+        "mirror": mirror,
         "widths": LAZY_WIDTHS[:3] if size == "quick" else LAZY_WIDTHS,
         "step_size": OVERLAY_STEP,
         "n_steps": OVERLAY_STEPS,

@@ -69,7 +69,7 @@ def draw(arrays: Arrays, config: Config) -> Figure:
         ax.set_title(title)
         ax.set_ylabel(label)
         low, high = (float(f([arrays[f"net{i}_{name}"] for i in range(len(LAZY))])) for f in (np.min, np.max))
-        guide(ax, widths, 1.25 * high, -0.5, "$m^{-1/2}$", above=True, at=1)
+        guide(ax, widths, 1.25 * high, -0.5, "$m^{-1/2}$", above=True, at=0)
         log_axes(ax, widths, "width m")
         ax.set_ylim(0.02 * low if name != "move" else 0.12 * low, 2.0 * high)
         ax.legend(loc="lower left", title="exponent", fontsize=6.8)

@@ -16,6 +16,7 @@ import numpy as np
 from _convergence import DARK, LIGHT, MIDDLE, SHADES, processes, tick_axis
 from _figure import Arrays, Config, run_figure
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from featsim.claims.cases import Run
 from featsim.claims.convergence.measures import course
@@ -70,6 +71,7 @@ def draw(arrays: Arrays, config: Config) -> Figure:
     for width, loss, color in zip(widths, arrays["loss"], shades, strict=True):
         left.plot(steps, np.median(loss, axis=0), color=color, label=f"m = {width}", linewidth=1.1)
     left.set_yscale("log")
+    left.yaxis.set_minor_formatter(NullFormatter())
     left.set_xlabel("step")
     left.set_ylabel("attacked loss $L_A$")
     left.legend(loc="upper right")
