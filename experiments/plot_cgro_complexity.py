@@ -99,6 +99,7 @@ def draw(arrays: Arrays, config: Config) -> Figure:
         left.plot(dims, values, **THEORY)
     left.plot([], [], **THEORY, label="closed form")
     left.set_yscale("log")
+    left.set_ylim(1, 1e12)
     left.set_xticks([5, 10, 15, 20])
     left.set_xlabel("dimension $D$")
     left.set_ylabel("non-zero parameters")

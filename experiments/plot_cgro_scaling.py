@@ -95,7 +95,9 @@ def draw(arrays: Arrays, config: Config) -> Figure:
         middle = len(x) // 2
         ax.plot(x, median[middle] * (x / x[middle]) ** laws[name], **THEORY)
         slope, low, high = exponent(x, table)
-        ax.set_title(f"({'abcdef'[number]}) {slope:.2f} [{low:.2f}, {high:.2f}], law {laws[name]:g}")
+        ax.set_title(
+            f"({'abcdef'[number]}) {slope:.2f} [{low:.2f}, {high:.2f}], law {laws[name]:g}", fontsize=7.5
+        )
         ax.set_xscale("log")
         ax.set_yscale("log")
         ax.set_xticks(x, [f"{value:g}" for value in x])

@@ -620,13 +620,12 @@ def trajectory(
             return t
         if not update:
             continue
-        if decay > 0.0:
-            for i in range(m):
-                squares[i] = decay * (1.0 + math.sqrt(squares[i]))
+        for i in range(m):
+            squares[i] = decay * (1.0 + math.sqrt(squares[i]))
+        if low_rank:
             for j in range(d):
                 for i in range(m):
                     dWT[j, i] += squares[i] * WT[j, i]
-        if low_rank:
             by_left, by_right = np.dot(dWT.T, right), np.dot(dWT, left)
             left -= step_size * by_left
             right -= step_size * by_right
@@ -637,7 +636,7 @@ def trajectory(
         else:
             for j in range(d):
                 for i in range(m):
-                    WT[j, i] -= step_size * dWT[j, i]
+                    WT[j, i] -= step_size * (dWT[j, i] + squares[i] * WT[j, i])
     return bias.shape[0]
 
 

@@ -80,11 +80,13 @@ def _panels(trace: Trace) -> dict[str, list[str]]:
             title = "logit of each class" if name.endswith("_logit") else f"{name} of each class"
         elif len(axes) == 1:
             title = next((word for word in ("loss", "accuracy") if name.endswith(word)), "other numbers")
+            if name.startswith("fresh_") and title != "other numbers":
+                title += ", fresh samples"
         else:
             continue  # full tables over all features are for figures of their own
         panels.setdefault(title, []).append(name)
     order = {"loss": 1, "accuracy": 2, "other numbers": 3}
-    return dict(sorted(panels.items(), key=lambda item: order.get(item[0], 0)))
+    return dict(sorted(panels.items(), key=lambda item: order.get(item[0].partition(",")[0], 0)))
 
 
 def _draw_panel(ax: Axes, trace: Trace, title: str, names: list[str]) -> None:
@@ -103,7 +105,7 @@ def _draw_panel(ax: Axes, trace: Trace, title: str, names: list[str]) -> None:
         lines[0].set_label(name)
     ax.set_title(title)
     ax.set_xlabel("step")
-    if title == "loss" and all((trace[name] > 0).all() for name in names):
+    if title.startswith("loss") and all((trace[name] > 0).all() for name in names):
         ax.set_yscale("log")
     gaps = np.diff(trace.steps)
     if gaps.size > 2 and gaps[-2] > 3 * gaps[0]:  # recorded at logarithmic distances
