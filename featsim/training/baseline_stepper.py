@@ -12,14 +12,8 @@ from featsim.kernels import symmetric as kernel
 from featsim.models import FrozenGateSpec, PolynomialSpec
 from featsim.traces import STANDARD_AXES
 from featsim.training.ball import plan_ball
-from featsim.training.purification_stepper import (
-    as_ramp,
-    check_batches,
-    choose_quantities,
-    flags,
-    locked,
-    rebuild_data,
-)
+from featsim.training.purification_stepper import as_ramp, rebuild_data
+from featsim.training.run_inputs import check_batches, choose_quantities, locked, step_flags
 from featsim.training.run_spec import RunSpec
 from featsim.training.stepper import Arrays, Chunk
 from featsim.validation import FloatArray, IntArray, check_array
@@ -133,7 +127,7 @@ class BaselineStepper:
         kept = np.empty((len(keep), WT.shape[1], WT.shape[0]))
         steps = np.minimum(np.arange(first, last), self.schedule.n_steps - 1)
         batches = locked(self._batches[steps], np.int64)
-        done = self._call(WT, weights, batches, flags(keep, first, last), update, statistics, kept)
+        done = self._call(WT, weights, batches, step_flags(keep, first, last), update, statistics, kept)
         weights[0] = WT.T
         record, keep = record[record <= first + done], keep[keep <= first + done]
         at = record - first

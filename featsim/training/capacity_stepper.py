@@ -13,6 +13,7 @@ from featsim.kernels import biased_network as kernel
 from featsim.models import BiasedReluSpec
 from featsim.training.adam import Adam
 from featsim.training.last_iterate import check_last_iterate
+from featsim.training.run_inputs import choose_quantities, locked
 from featsim.training.run_spec import RunSpec
 from featsim.training.stepper import Arrays, Chunk
 from featsim.validation import FloatArray, IntArray
@@ -48,13 +49,7 @@ class CapacityStepper:
         self._attack = _checked_attack(spec.attack)
         self._start = dict(start)
         available = _STATISTICS if self._attack is not None else _STATISTICS[:2]
-        wanted = available if spec.recording.quantities is None else spec.recording.quantities
-        for name in wanted:
-            if name not in available:
-                raise ValueError(
-                    f"quantities must be among {', '.join(available)} for this run, got {name!r}"
-                )
-        self.quantities = wanted
+        self.quantities = wanted = choose_quantities(spec.recording.quantities, available)
         self.axes: Mapping[str, tuple[str, ...]] = {
             **dict.fromkeys(("steps", *wanted), ("step",)),
             "weight_steps": ("weight_step",),
@@ -161,7 +156,7 @@ class CapacityStepper:
             n_attack, radius, step_size = attack.n_steps, attack.threat.radius, float(attack.step_size)
             noise = self._noise(first, last)
         done: int = kernel.adam_trajectory(
-            _locked(self.data.X), _locked(self.data.signs), here["weights"][0], here["output_bias"],
+            locked(self.data.X), locked(self.data.signs), here["weights"][0], here["output_bias"],
             here["first"][0], here["second"][0], here["bias_moments"], noise, first, radius, step_size,
             n_attack, schedule.step_size, schedule.decay, schedule.square_decay, schedule.floor, update,
             stats,
@@ -178,13 +173,6 @@ class CapacityStepper:
         radius = self._attack.threat.radius if self._attack is not None else 0.0
         ball = radius * level * draw / np.linalg.norm(draw, axis=2, keepdims=True)
         return np.ascontiguousarray(ball[first - block * _BLOCK : last - block * _BLOCK])
-
-
-def _locked(array: FloatArray) -> FloatArray:
-    """Return a read-only view: kernels are compiled for one kind of array only."""
-    view = np.ascontiguousarray(array).view()
-    view.setflags(write=False)
-    return view
 
 
 def _checked_attack(attack: Any) -> GradientAttack | None:

@@ -21,6 +21,7 @@ from featsim.training.cgro_record import (
     record_signal,
 )
 from featsim.training.mixture import Mixture
+from featsim.training.run_inputs import choose_quantities, locked
 from featsim.training.run_spec import RunSpec
 from featsim.training.stepper import Arrays, Chunk
 from featsim.validation import FloatArray, IntArray, check_array
@@ -54,7 +55,11 @@ class CgroStepper:
         self._weights = check_array("initial_weights", weights, (1, self.model.width, data.dim))
         self._plan = plan_objective(spec.attack, data)
         self._radius = None if spec.attack is None else self._plan.radius
-        self.quantities = self._choose(spec.recording.quantities)
+        self.quantities = choose_quantities(
+            spec.recording.quantities,
+            available_quantities(data, attacked=self._radius is not None),
+            TABLES,
+        )
         self.axes: Mapping[str, tuple[str, ...]] = {
             "steps": ("step",),
             **{name: AXES.get(name, ("step",)) for name in self.quantities},
@@ -125,17 +130,6 @@ class CgroStepper:
             other: dict[str, Any] = {name: inputs[f"fresh_{name}"] for name in ("X", "y", "roles", "counts")}
             fresh = SignalNoiseData(**other, **shared)
         return cls(spec, SignalNoiseData(**own, **shared, fresh=fresh), inputs["weights"])
-
-    def _choose(self, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
-        available = available_quantities(self.data, attacked=self._radius is not None)
-        if wanted is None:
-            return tuple(name for name in available if name not in TABLES)
-        for name in wanted:
-            if name not in available:
-                raise ValueError(
-                    f"quantities must be among {', '.join(available)} for this data and attack, got {name!r}"
-                )
-        return wanted
 
     def initial_state(self) -> Arrays:
         """Return the initial weights."""
@@ -213,8 +207,8 @@ class CgroStepper:
         labels = np.where(data.y == 1, 1.0, -1.0)
         code = int(model.power) if model.power in (2.0, 3.0, 4.0, 5.0) else 0
         n_done = kernel.power_trajectory(
-            data.X.reshape(-1, d), _locked(labels), _locked(line), weights[0], _locked(model.output_signs),
-            _locked(signal), data.n_patches, model.activation == "odd", model.power, code, plan.weight,
+            data.X.reshape(-1, d), locked(labels), locked(line), weights[0], locked(model.output_signs),
+            locked(signal), data.n_patches, model.activation == "odd", model.power, code, plan.weight,
             plan.mode, plan.radius, plan.n_steps, plan.step_size, plan.whole,
             self.spec.schedule.step_size, n_steps, update, clean, attacked,
         )  # fmt: skip
@@ -255,13 +249,6 @@ class CgroStepper:
             name: found[name] if name in found else np.full(self._shape(name), np.nan)
             for name in self.quantities
         }
-
-
-def _locked(array: Any) -> Any:
-    """Return a read-only view: kernels are compiled for one kind of array only."""
-    view = np.ascontiguousarray(array).view()
-    view.setflags(write=False)
-    return view
 
 
 def _check_data(spec: RunSpec, data: PatchData) -> None:

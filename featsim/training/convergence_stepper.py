@@ -26,6 +26,7 @@ from featsim.training.convergence_record import (
 )
 from featsim.training.inner_maximiser import CleanInputs, has_random_starts, make_adversary
 from featsim.training.projected_descent import ProjectedDescent
+from featsim.training.run_inputs import choose_quantities
 from featsim.training.run_spec import RunSpec
 from featsim.training.stepper import Arrays, Chunk
 from featsim.validation import FloatArray, IntArray
@@ -69,7 +70,7 @@ class ConvergenceStepper:
         # Steps of deep networks are alpha/m: the gradient grows like sqrt(m) in every layer.
         self._step_size = self.schedule.step_size * self._scale**2
         self._probes = Probes(self.model.build(start["weights"], start), probe_points(spec, data))
-        self.quantities = self._choose(spec.recording.quantities)
+        self.quantities = choose_quantities(spec.recording.quantities, self.available(), TABLES)
         weights = (
             ("layer", "neuron", "input")
             if isinstance(self.model, DeepNtkSpec)
@@ -130,17 +131,6 @@ class ConvergenceStepper:
             names += REGRET
         tables = [name for name in TABLES if name != "net_scores" or isinstance(self.spec.attack, ArcAttack)]
         return (*names, *tables)
-
-    def _choose(self, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
-        available = self.available()
-        if wanted is None:
-            return tuple(name for name in available if name not in TABLES)
-        for name in wanted:
-            if name not in available:
-                raise ValueError(
-                    f"quantities must be among {', '.join(available)} for this run, got {name!r}"
-                )
-        return wanted
 
     def initial_state(self) -> Arrays:
         """Return the initial weights, and the sums of the regret inequality."""

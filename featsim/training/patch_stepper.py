@@ -15,6 +15,7 @@ from featsim.kernels import patch_network as kernel
 from featsim.models import TwoLayerSpec
 from featsim.traces import STANDARD_AXES
 from featsim.training.last_iterate import check_last_iterate
+from featsim.training.run_inputs import check_batches, choose_quantities, locked, step_flags
 from featsim.training.run_spec import RunSpec
 from featsim.training.stepper import Arrays, Chunk
 from featsim.validation import FloatArray, IntArray, check_array
@@ -145,11 +146,11 @@ class PatchStepper:
         self.spec, self.model, self.data = spec, spec.model, data
         shape = (data.n_classes, self.model.width, data.dim)
         self._weights = check_array("initial_weights", weights, shape)
-        self._batches = _check_batches(batches, spec.schedule.n_steps, data.n_samples)
+        self._batches = check_batches(batches, spec.schedule.n_steps, data.n_samples)
         self._plan = plan_attack(spec.attack, data, shape[0] * shape[1])
         known = data.robust_features is not None and data.nonrobust_features is not None
         self._features = data.features if known else np.empty((0, data.dim))
-        self.quantities = self._choose(spec.recording.quantities)
+        self.quantities = choose_quantities(spec.recording.quantities, self.available(), _TABLES)
         self.axes: Mapping[str, tuple[str, ...]] = {
             "steps": ("step",),
             **{name: STANDARD_AXES.get(name, ("step",)) for name in self.quantities},
@@ -222,17 +223,6 @@ class PatchStepper:
             names = ("rest_norm", *names)
         return names
 
-    def _choose(self, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
-        available = self.available()
-        if wanted is None:
-            return tuple(name for name in available if name not in _TABLES)
-        for name in wanted:
-            if name not in available:
-                raise ValueError(
-                    f"quantities must be among {', '.join(available)} for this data and attack, got {name!r}"
-                )
-        return wanted
-
     def initial_state(self) -> Arrays:
         """Return the initial weights."""
         return {"weights": self._weights}
@@ -262,16 +252,16 @@ class PatchStepper:
         kept = np.empty((len(keep), k * m, d))
         batches = self._batches[first:last] if update else self._batches[:1, :0]
         code = int(model.power) if model.power in (1.0, 2.0, 3.0, 4.0) else 0
-        pixels = _locked(np.empty((0, 0), np.int64) if data.pixel_map is None else data.pixel_map)
+        pixels = locked(np.empty((0, 0), np.int64) if data.pixel_map is None else data.pixel_map)
         n_pixels = int(pixels.max()) + 1 if pixels.size else 0
         n_done = kernel.patch_trajectory(
             data.X.reshape(-1, d), data.y, data.counts.ravel(), data.roles.ravel(),
-            _locked(batches), data.n_patches, weights,
-            _locked(self._features), _locked(plan.basis), _locked(plan.role_mask), pixels, n_pixels,
+            locked(batches), data.n_patches, weights,
+            locked(self._features), locked(plan.basis), locked(plan.role_mask), pixels, n_pixels,
             plan.mode, plan.n_steps, plan.margin, plan.step_size, plan.unit, plan.radius, plan.whole,
             plan.linf,
             k, m, model.power, model.smoothing, code, self.spec.schedule.step_size,
-            last - first, _flags(record, first, last), _flags(keep, first, last), update,
+            last - first, step_flags(record, first, last), step_flags(keep, first, last), update,
             coef, rest, stats, kept,
         )  # fmt: skip
         # A run that diverged at step t has recorded t, and nothing later.
@@ -314,30 +304,3 @@ class PatchStepper:
                 smoothing=model.smoothing,
             )
         named["nonrobust_share"] = nonrobust_share(named["robust_logit"], named["nonrobust_logit"])
-
-
-def _locked(array: Any) -> Any:
-    """Return a read-only view: to Numba a writeable array is another type, and compiles anew."""
-    view = np.ascontiguousarray(array).view()
-    view.setflags(write=False)
-    return view
-
-
-def _flags(steps: IntArray, first: int, last: int) -> np.ndarray[Any, Any]:
-    flags = np.zeros(last - first, dtype=np.bool_)
-    flags[np.asarray(steps, dtype=np.int64) - first] = True
-    return flags
-
-
-def _check_batches(batches: Any, n_steps: int, n_samples: int) -> IntArray:
-    array = np.asarray(batches)
-    if array.ndim != 2 or len(array) != n_steps or array.dtype.kind not in "iu":
-        raise ValueError(
-            f"batches must hold integers of shape (n_steps, B) = ({n_steps}, B), "
-            f"got dtype {array.dtype} and shape {array.shape}"
-        )
-    if array.size and (array.min() < 0 or array.max() >= n_samples):
-        raise ValueError(
-            f"batches must hold sample indices in 0..{n_samples - 1}, got {array.min()}..{array.max()}"
-        )
-    return np.ascontiguousarray(array, dtype=np.int64)

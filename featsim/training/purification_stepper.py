@@ -15,6 +15,7 @@ from featsim.models import SymmetricNetworkSpec
 from featsim.traces import STANDARD_AXES
 from featsim.training.ball import plan_ball
 from featsim.training.ramp_schedule import RampSchedule
+from featsim.training.run_inputs import check_batches, choose_quantities, locked, step_flags
 from featsim.training.run_spec import RunSpec
 from featsim.training.stepper import Arrays, Chunk
 from featsim.validation import FloatArray, IntArray, check_array
@@ -225,7 +226,7 @@ class PurificationStepper:
             bias, smoothing, schedule.step_size, schedule.weight_decay,
             ball.norm, ball.radius, ball.n_steps, ball.step_size,
             self._dictionary, locked(self.data.label_weights),
-            flags(record, first, last), flags(keep, first, last), update,
+            step_flags(record, first, last), step_flags(keep, first, last), update,
             winner, parts[0], parts[1], parts[2], statistics, kept,
         )  # fmt: skip
         # A run that diverged at step t has recorded t, and nothing later.
@@ -267,47 +268,6 @@ def as_ramp(schedule: Any) -> RampSchedule:
     return RampSchedule(
         n_steps=schedule.n_steps, step_size=schedule.step_size, batch_size=schedule.batch_size
     )
-
-
-def locked(array: Any, dtype: Any = np.float64) -> Any:
-    """Return a contiguous read-only view: kernels are compiled for one kind of array only."""
-    view = np.ascontiguousarray(array, dtype=dtype).view()
-    view.setflags(write=False)
-    return view
-
-
-def flags(steps: IntArray, first: int, last: int) -> np.ndarray[Any, Any]:
-    """Return, for steps first..last-1, which of them are in `steps`."""
-    chosen = np.zeros(last - first, dtype=np.bool_)
-    chosen[np.asarray(steps, dtype=np.int64) - first] = True
-    return chosen
-
-
-def choose_quantities(wanted: tuple[str, ...] | None, available: tuple[str, ...]) -> tuple[str, ...]:
-    """Return what is to be recorded, all if None; refuse names that are not available."""
-    if wanted is None:
-        return available
-    for name in wanted:
-        if name not in available:
-            raise ValueError(
-                f"quantities must be among {', '.join(available)} for this data and attack, got {name!r}"
-            )
-    return wanted
-
-
-def check_batches(batches: Any, n_steps: int, n_samples: int) -> IntArray:
-    """Return minibatches as int64 of shape (n_steps, B); refuse other shapes and indices."""
-    array = np.asarray(batches)
-    if array.ndim != 2 or len(array) != n_steps or array.dtype.kind not in "iu":
-        raise ValueError(
-            f"batches must hold integers of shape (n_steps, B) = ({n_steps}, B), "
-            f"got dtype {array.dtype} and shape {array.shape}"
-        )
-    if array.size and (array.min() < 0 or array.max() >= n_samples):
-        raise ValueError(
-            f"batches must hold sample indices in 0..{n_samples - 1}, got {array.min()}..{array.max()}"
-        )
-    return np.ascontiguousarray(array, dtype=np.int64)
 
 
 def rebuild_data(spec: RunSpec, inputs: Arrays) -> SparseCodingData:
