@@ -14,6 +14,8 @@ from featsim._version import __version__
 _ROOMS: dict[str, tuple[str, ...]] = {
     "data": (
         "CircleSpec",
+        "GramPatchSpec",
+        "GramSignalNoiseSpec",
         "HardCubeSpec",
         "MarginMixtureSpec",
         "PatchData",
@@ -26,6 +28,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "SparseCodingSpec",
         "SphereSliceSpec",
         "circle_points",
+        "normal_factor",
         "on_slice",
         "patch_data",
         "point_data",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from featsim.data.arrays import patch_data
 from featsim.data.dataset import NONROBUST, ROBUST, UNKNOWN, PatchData
 from featsim.data.features import feature_basis, hadamard_columns
+from featsim.data.gram_patches import GramPatchSpec, GramSignalNoiseSpec
+from featsim.data.gram_space import GramSpace, normal_factor
 from featsim.data.hard_cube import HardCubeSpec
 from featsim.data.margin_mixture import MarginMixtureSpec
 from featsim.data.patches import PatchDataSpec, sample_like, sample_patches
@@ -28,6 +30,9 @@ __all__ = [
     "ROBUST",
     "UNKNOWN",
     "CircleSpec",
+    "GramPatchSpec",
+    "GramSignalNoiseSpec",
+    "GramSpace",
     "HardCubeSpec",
     "MarginMixtureSpec",
     "PatchData",
@@ -42,6 +47,7 @@ __all__ = [
     "circle_points",
     "feature_basis",
     "hadamard_columns",
+    "normal_factor",
     "on_slice",
     "patch_data",
     "point_data",

@@ -209,12 +209,13 @@ def _draw(spec: SignalNoiseSpec, n: int, signal: FloatArray, rng: np.random.Gene
         for _ in range(2):  # the second pass removes the rounding of the first
             patches -= (patches @ signal)[:, :, None] * signal
     patches[np.arange(n), place] = spec.signal_strength * np.where(y == 1, 1.0, -1.0)[:, None] * signal
-    return _assemble(patches, y, place, signal, spec.signal_strength, spec)
+    return assemble(patches, y, place, signal, spec.signal_strength, spec)
 
 
-def _assemble(
+def assemble(
     X: FloatArray, y: IntArray, place: IntArray, signal: FloatArray, strength: float, spec: Spec | None
 ) -> SignalNoiseData:
+    """Return samples from arrays of the right kind: patches, labels, signal positions and w*."""
     roles = np.full(X.shape[:2], NONROBUST, dtype=np.int8)
     roles[np.arange(len(X)), place] = ROBUST
     return SignalNoiseData(
@@ -283,4 +284,4 @@ def signal_noise_data(
     if fresh is not None and (fresh.dim != dim or not np.array_equal(fresh.signal, direction)):
         raise ValueError("fresh must have the same dimension and signal as the training samples")
     strength = float(np.mean(np.abs(along)))
-    return dataclasses.replace(_assemble(patches, labels, place, direction, strength, None), fresh=fresh)
+    return dataclasses.replace(assemble(patches, labels, place, direction, strength, None), fresh=fresh)

@@ -343,3 +343,56 @@ def closure_trajectory(
             for a in range(m):
                 v[p, a] += step_size * push[p, a] / n
         t += 1
+
+
+@jit
+def closure_field(
+    u, c, noise_coef0, gram, labels, signs, strength, left, odd, q, code, weight, worst, du, dc, v, scores
+):  # fmt: skip
+    r"""Write the time derivative of the closure in (u, c), v = v0 + K c, to `du` (m,) and `dc` (n*J, m).
+
+    Time is step size times steps. `left` is what the attack leaves of the signal, passed by itself so that
+    it keeps its digits where it is small; `worst` lets the attack choose the other end, or 0, where that
+    is worse. v (n*J, m) is left filled, scores (n+2,) with V_i, and the clean and the attacked signal
+    score averaged over samples.
+    """
+    rows, m = c.shape
+    n = labels.shape[0]
+    J = rows // n
+    powers, moved, moved_powers = np.empty((rows, m)), np.empty(m), np.empty(m)
+    z, z_powers, zero = np.empty(m), np.empty(m), np.zeros(m)
+    np.dot(gram, c, v)
+    for p in range(rows):
+        for a in range(m):
+            v[p, a] += noise_coef0[p, a]
+    _powers(v.reshape(-1), odd, q, code, powers.reshape(-1))
+    du[:] = 0.0
+    scores[n] = 0.0
+    scores[n + 1] = 0.0
+    for s in range(n):
+        y = labels[s]
+        memory = y * _score(v, powers, signs, s * J, (s + 1) * J)
+        signal = _shifted(zero, u, strength * y, signs, odd, q, code, z, z_powers)
+        place = left * y
+        attacked = _shifted(zero, u, place, signs, odd, q, code, moved, moved_powers)
+        if worst:
+            for candidate in range(2):
+                other = (2.0 * strength - left) * y if candidate == 0 else 0.0
+                if candidate == 1 and left > 0.0:
+                    continue
+                value = _shifted(zero, u, other, signs, odd, q, code, moved, moved_powers)
+                if y * value < y * attacked:
+                    place, attacked = other, value
+            attacked = _shifted(zero, u, place, signs, odd, q, code, moved, moved_powers)
+        scores[s] = memory
+        scores[n] += y * signal / n
+        scores[n + 1] += y * attacked / n
+        gain = y * q * (1.0 - weight) * _residual(y * signal + memory) / n
+        gain_attacked = y * q * weight * _residual(y * attacked + memory) / n
+        for a in range(m):
+            du[a] += signs[a] * (
+                gain * strength * y * z_powers[a] + gain_attacked * place * moved_powers[a]
+            )
+        for p in range(s * J, (s + 1) * J):
+            for a in range(m):
+                dc[p, a] = signs[a] * (gain + gain_attacked) * powers[p, a]

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from featsim.data import GramSpace
 from featsim.scenarios.allowed import ALLOWED, follow, set_allowed, shared_by_all
 from featsim.specs import Spec, decode_float, is_encoded_float, spec_from_dict
 from featsim.traces import Trace, check_writable
@@ -150,7 +151,10 @@ class Scenario(Spec):
             For the initial weights.
         """
         rng = np.random.default_rng(check_integer("seed", seed, minimum=0))
-        data = self.data.sample(self.n_samples, rng)  # type: ignore[attr-defined]
+        if isinstance(self.data, GramSpace):  # coordinates for the filters are drawn with the data
+            data = self.data.sample_for(self.model, self.n_samples, rng)
+        else:
+            data = self.data.sample(self.n_samples, rng)  # type: ignore[attr-defined]
         return (data.merge_repeats() if self.merge_repeats else data), rng
 
     def run(

@@ -109,6 +109,10 @@ class Threat(Spec):
         ValueError
             If `data` lacks what the threat refers to.
         """
+        # Data given by coordinates in a rotated basis say what they cannot describe.
+        refuse = getattr(getattr(data, "spec", None), "check_threat", None)
+        if refuse is not None:
+            refuse(self)
         if self.subspace == "slice":
             if data is None:
                 raise ValueError("data must be given for subspace 'slice': a cap is around its input")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from featsim.data import GramSpace
 from featsim.models import (
     BiasedReluSpec,
     DeepNtkSpec,
@@ -149,6 +150,8 @@ def train(
     spec.recording.weight_steps(schedule.n_steps)
     if rng is not None:
         check_generator("rng", rng)
+        if initial_weights is None and isinstance(spec.data, GramSpace):
+            initial_weights = spec.data.initial_weights(model, data, rng)
     stepper = factory.start(spec, data, rng, initial_weights, batches)
     return _run(stepper, spec, out, progress)
 
