@@ -34,7 +34,13 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real data sets beside the project; tests that need it are skipped without it."""
-    if not SHARED_DATA.is_dir():
-        pytest.skip(f"needs the real data sets in {SHARED_DATA}, which is not there")
-    return SHARED_DATA
+    """The folder of real data sets beside the project, or the same named by FEATSIM_DATA.
+
+    Tests that need it are skipped without it. A user's own folder of complete sets is not meant: the
+    tests know the subsets of this one, which `attack_nets.npz` marks.
+    """
+    named = os.environ.get("FEATSIM_DATA")
+    for folder in (SHARED_DATA, *([Path(named)] if named else [])):
+        if (folder / "attack_nets.npz").is_file():
+            return folder
+    pytest.skip(f"needs the real data sets in {SHARED_DATA} or FEATSIM_DATA, which are not there")

@@ -12,10 +12,10 @@ import sys
 from collections.abc import Sequence
 
 from featsim._version import __version__
-from featsim.cli import claims, inspect, resume, run, scenarios, version
+from featsim.cli import claims, data, inspect, resume, run, scenarios, version
 from featsim.cli.parser import EPILOG, INTERRUPTED, OK, USAGE, Parser, one_line
 
-_COMMANDS = (run, scenarios, inspect, resume, claims, version)
+_COMMANDS = (run, scenarios, inspect, resume, claims, data, version)
 _BAD_INPUT = (ValueError, TypeError, OSError, OverflowError, MemoryError, ImportError)
 _BROKEN_PIPE = 141
 
@@ -34,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         Exit status: 0 fine; 1 a run diverged or stopped early, or a verdict is not the
-        expected one; 2 bad usage or input, with one line on standard error; 130 interrupted.
+        expected one, or image data are damaged; 2 bad usage or input, with one line on standard
+        error; 130 interrupted.
     """
     words = sys.argv[1:] if argv is None else [str(word) for word in argv]
     try:

@@ -15,7 +15,7 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 EPILOG = """\
 exit status:
   0    fine
-  1    a run diverged or stopped early, or a verdict is not the expected one
+  1    a run diverged or stopped early, a verdict is not the expected one, or image data are damaged
   2    bad usage or input, with one line on standard error
   130  interrupted (Ctrl-C); what was recorded is kept under --out
 

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from featsim.images.image_set import ImageSet, load
+from featsim.images.contents import ImageFileError
+from featsim.images.fetch import fetch
+from featsim.images.folders import data_root
+from featsim.images.image_set import ImageSet
+from featsim.images.inventory import SplitReport, is_available, verify
+from featsim.images.loading import SETS, load
 from featsim.images.patching import ImagePatchSpec, Patching, mean_image, patch_images, unstandardise
 from featsim.images.sampling import ImageDataSpec
 
 __all__ = [
+    "SETS",
     "ImageDataSpec",
+    "ImageFileError",
     "ImagePatchSpec",
     "ImageSet",
     "Patching",
+    "SplitReport",
+    "data_root",
+    "fetch",
+    "is_available",
     "load",
     "mean_image",
     "patch_images",
     "unstandardise",
+    "verify",
 ]

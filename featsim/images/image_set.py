@@ -1,17 +1,15 @@
-"""Labelled images, and the one function that loads a named set."""
+"""Labelled images with their origin."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from featsim.images.digits import DIGITS_CITATION, DIGITS_LICENCE, DIGITS_SHA256, read_digits
-from featsim.validation import FloatArray, IntArray, check_choice, check_integer
+from featsim.validation import FloatArray, IntArray, check_integer
 
 SPLITS = ("train", "test")
 
@@ -29,19 +27,19 @@ class ImageSet:
     name, split : str
         Which set, and ``"train"`` or ``"test"``.
     official : bool or None
-        True: the source file has the published checksum (for the embedded digits, the
-        one recorded in the package); False: it has another one, such as a subset's;
-        None: no checksum is known for this form of the file.
+        True: the source files have the published checksums (for the embedded digits, the
+        one recorded in the package); False: one has another, such as a subset's, or is missing;
+        None: no checksum is published for this form, such as unpacked binary batches.
     n_classes : int
         Number of classes of the labels, present or not.
     licence, citation : str
         Terms of use and whom to cite.
     index : ndarray of int64, shape (N,)
-        Row of each image in the source file. Read-only.
+        Row of each image in the source file, files of one split counted on. Read-only.
     sha256 : str
-        Checksum of the source file.
+        Checksum of the source file; of several, the SHA-256 of their checksums, one a line.
     source : str
-        Where the file was found.
+        Where the files were found.
     """
 
     X: FloatArray
@@ -134,81 +132,3 @@ class ImageSet:
                 new_label[old] = number
         renumbered = dataclasses.replace(self, y=new_label[self.y], n_classes=len(groups))
         return renumbered.select(renumbered.y >= 0)
-
-
-def load(
-    name: str,
-    split: str = "train",
-    *,
-    root: str | os.PathLike[str] | None = None,
-    classes: Sequence[int] | None = None,
-    n: int | None = None,
-    seed: int = 0,
-) -> ImageSet:
-    """Load a named set of images.
-
-    Parameters
-    ----------
-    name : {"digits"}
-        Which set; the digits ship in the package.
-    split : {"train", "test"}
-        Which part. The digits have 1,300 training and 497 test images.
-    root : path, optional
-        Folder of data files; the embedded digits need none and ignore it.
-    classes : sequence of int, optional
-        Keep only images with these labels. Labels are not renumbered, see
-        :meth:`ImageSet.relabel`.
-    n : int, optional
-        Number of images; the first `n` of a permutation of the (kept) split by
-        ``numpy.random.default_rng(seed)``. By default all, in the order of the split.
-    seed : int
-        Seed of that permutation; used only with `n`.
-
-    Returns
-    -------
-    ImageSet
-        The images.
-
-    Raises
-    ------
-    ValueError
-        If the set, split or classes do not exist, `n` is more than there is, or the
-        data are damaged.
-    FileNotFoundError
-        If the data are missing.
-    """
-    check_choice("name", name, _READERS, hint="these are the image sets this version can read")
-    check_choice("split", split, SPLITS)
-    images = _READERS[name](split, root)
-    if classes is not None:
-        wanted = [check_integer("classes", c, minimum=0, maximum=images.n_classes - 1) for c in classes]
-        kept = np.isin(images.y, wanted)
-        if not kept.any():
-            raise ValueError(f"classes must name at least one label of the images, got {tuple(classes)}")
-        images = images.select(kept)
-    if n is None:
-        return images
-    seed = check_integer("seed", seed, minimum=0)
-    n = check_integer("n", n, minimum=1, maximum=images.n_images, hint="the split has no more such images")
-    return images.select(np.random.default_rng(seed).permutation(images.n_images)[:n])
-
-
-def _load_digits(split: str, root: str | os.PathLike[str] | None) -> ImageSet:
-    pixels, labels, index = read_digits(split)
-    return ImageSet(
-        X=pixels,
-        y=labels,
-        name="digits",
-        split=split,
-        official=True,
-        n_classes=10,
-        licence=DIGITS_LICENCE,
-        citation=DIGITS_CITATION,
-        index=index,
-        sha256=DIGITS_SHA256,
-        source="featsim/images/digits.npz",
-    )
-
-
-# A new set is one more reader (split, root) -> ImageSet here.
-_READERS: dict[str, Callable[[str, str | os.PathLike[str] | None], ImageSet]] = {"digits": _load_digits}

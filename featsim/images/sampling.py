@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from featsim.data import PatchData
-from featsim.images.image_set import ImageSet, load
+from featsim.images.image_set import ImageSet
+from featsim.images.loading import load
 from featsim.images.patching import Patching, mean_image, patch_images
 from featsim.specs import Spec
 from featsim.validation import check_choice, check_generator, check_integer
