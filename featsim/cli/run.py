@@ -74,6 +74,13 @@ def register(commands: Any) -> None:
         metavar="N",
         help="evaluate on N fresh samples of each seed's features (default: on the training samples)",
     )
+    parser.add_argument(
+        "--reduction",
+        choices=("auto", "never", "always"),
+        default="auto",
+        help="train patch networks in the span of their inputs: the same run up to rounding, cheaper where "
+        "the rank is low (default: auto)",
+    )
     parser.add_argument("--no-evaluation", action="store_true", help="do not run the evaluation attacks")
     parser.add_argument("--out", metavar="DIR", help="keep the traces below DIR, while they run too")
     parser.add_argument("--json", action="store_true", help="print settings and results as JSON")
@@ -219,6 +226,7 @@ def _tasks(args: argparse.Namespace, scenario: Scenario, recording: Recording) -
             evaluated=not args.no_evaluation,
             test_samples=args.test_samples,
             progress=not args.quiet and args.jobs == 1,
+            reduction=args.reduction,
         )
         for name in names
         for seed in range(args.seed, args.seed + args.seeds)

@@ -41,6 +41,7 @@ class Task:
     evaluated: bool
     test_samples: int | None
     progress: bool
+    reduction: str = "auto"
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -146,7 +147,12 @@ def run_task(task: Task) -> Outcome:
             trace = load_trace(task.out)
         else:
             trace = task.scenario.run(
-                task.training, task.seed, recording=task.recording, out=task.out, progress=task.progress
+                task.training,
+                task.seed,
+                recording=task.recording,
+                out=task.out,
+                progress=task.progress,
+                reduction=task.reduction,
             )
         whole = trace.status == "completed"
         with np.errstate(all="ignore"):  # infinities are shown, not warned about

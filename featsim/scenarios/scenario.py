@@ -165,6 +165,7 @@ class Scenario(Spec):
         recording: Recording | None = None,
         out: str | os.PathLike[str] | None = None,
         progress: bool = False,
+        reduction: str = "auto",
     ) -> Trace:
         """Train once.
 
@@ -180,6 +181,8 @@ class Scenario(Spec):
             Where to write, as for :func:`featsim.training.train`.
         progress : bool
             Whether to report progress.
+        reduction : {"auto", "never", "always"}
+            Whether to train in a subspace, as for :func:`featsim.training.train`.
 
         Returns
         -------
@@ -202,7 +205,9 @@ class Scenario(Spec):
             if out is not None:  # before the earlier phase, not after it
                 check_writable(Path(out).parent)
             # Only the end of the earlier phase is needed.
-            before = self.run(chosen.start_from, seed, recording=Recording(at=()), progress=progress)
+            before = self.run(
+                chosen.start_from, seed, recording=Recording(at=()), progress=progress, reduction=reduction
+            )
             if before.status == "interrupted":
                 raise KeyboardInterrupt(f"{chosen.start_from}: {before.message}")
             if before.status == "diverged":
@@ -221,6 +226,7 @@ class Scenario(Spec):
             training=training,
             seed=seed,
             progress=progress,
+            reduction=reduction,
         )
 
     def settings(self) -> dict[str, Any]:

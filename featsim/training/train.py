@@ -34,6 +34,7 @@ from featsim.training.purification_stepper import PurificationStepper
 from featsim.training.run_spec import RunSpec
 from featsim.training.schedule import Recording, Schedule
 from featsim.training.stepper import Stepper, StepperFactory
+from featsim.training.subspace import in_subspace, resumed
 from featsim.validation import check_generator
 
 # Model spec -> update rule. A new theory adds a line.
@@ -64,6 +65,7 @@ def train(
     training: str | None = None,
     seed: int | None = None,
     progress: bool = False,
+    reduction: str = "auto",
 ) -> Trace:
     r"""Train by gradient descent, standard or adversarial, and record the way there.
 
@@ -99,6 +101,11 @@ def train(
         Names for the trace's configuration.
     progress : bool
         Whether to report progress on standard error.
+    reduction : {"auto", "never", "always"}
+        Whether a patch network trains in the coordinates of the span of features, patches and initial
+        weights: the same run up to rounding, for the price of its rank. ``"auto"``: where the rank is
+        below half the dimension and that is exact (no l_inf, no images); ``"always"``: or raise.
+        ``trace.meta["reduction"]`` says what was done.
 
     Returns
     -------
@@ -152,7 +159,7 @@ def train(
         check_generator("rng", rng)
         if initial_weights is None and isinstance(spec.data, GramSpace):
             initial_weights = spec.data.initial_weights(model, data, rng)
-    stepper = factory.start(spec, data, rng, initial_weights, batches)
+    stepper = in_subspace(factory.start(spec, data, rng, initial_weights, batches), reduction)
     return _run(stepper, spec, out, progress)
 
 
@@ -182,7 +189,7 @@ def resume(path: str | os.PathLike[str], *, progress: bool = False) -> Trace:
     run = RunFolder.open(folder, write=True)
     try:
         spec = spec_from_dict(run.spec)
-        stepper = _factory(spec.model).from_inputs(spec, run.inputs)
+        stepper = resumed(_factory(spec.model).from_inputs(spec, run.inputs), run.inputs)
     except (KeyError, ValueError, TypeError) as error:
         run.close()
         if isinstance(error, TraceError):

@@ -44,7 +44,8 @@ def test_every_quantity_of_the_theory_is_recorded(data, rng):
     assert "noise_coef" not in trace
     full = run(data, rng, recording=Recording(at=(0, 5), quantities=("noise_coef",)))
     assert full["noise_coef"].shape == (2, 8, 2, 4)
-    assert trace.meta == {"radius": 1.9, "attacked_weight": 1.0}
+    assert trace.meta["radius"] == 1.9
+    assert trace.meta["attacked_weight"] == 1.0
 
 
 def test_signal_score_of_the_odd_network_is_alpha_to_the_q_times_u(data, rng):

@@ -1,0 +1,200 @@
+r"""The same run in the span of its features, patches and initial weights.
+
+Every step of training, and every step of an l2 attack from the clean point, adds multiples of patches,
+features and filters. So the filters never leave the span of the initial ones, and training commutes with
+the rotation onto an orthonormal basis of it: the coordinates are trained by the same code, with the same
+records up to rounding, for the price of the rank instead of the dimension.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from featsim.data import GramSpace
+from featsim.training.cgro_stepper import CgroStepper
+from featsim.training.mixture import Mixture
+from featsim.training.patch_stepper import PatchStepper
+from featsim.training.stepper import Arrays, Chunk, Stepper
+from featsim.validation import FloatArray, IntArray, check_choice
+
+REDUCTIONS = ("auto", "never", "always")
+BASIS = "subspace_basis"
+_VECTORS = ("X", "fresh_X", "robust_features", "nonrobust_features", "signal", "weights")
+_SPANNING = ("robust_features", "nonrobust_features", "signal")
+_TOLERANCE = 1e-12  # of a unit vector's part outside the others: rounding is 1e-16 times a few
+
+
+class SubspaceStepper:
+    """A patch network's stepper in the coordinates of a subspace, with its weights rotated back.
+
+    Parameters
+    ----------
+    direct : PatchStepper or CgroStepper
+        The run in all dimensions.
+    basis : ndarray, shape (r, d)
+        Orthonormal rows that span features, patches and initial weights.
+    """
+
+    def __init__(self, direct: PatchStepper | CgroStepper, basis: FloatArray) -> None:
+        self._direct, self._basis = direct, basis
+        inputs = direct.inputs
+        turned = {name: inputs[name] @ basis.T for name in _VECTORS if name in inputs}
+        self._inner: Stepper = type(direct).from_inputs(direct.spec, {**inputs, **turned})
+        self.axes = direct.axes
+        self.meta: dict[str, Any] = {
+            **direct.meta,
+            "reduction": {"used": True, "rank": len(basis), "dim": basis.shape[1]},
+        }
+
+    @property
+    def inputs(self) -> Arrays:
+        """All that the direct run starts from, and the basis."""
+        return {**self._direct.inputs, BASIS: self._basis}
+
+    def initial_state(self) -> Arrays:
+        """Return the initial weights' coordinates."""
+        return self._inner.initial_state()
+
+    def advance(self, state: Arrays, first: int, last: int, record: IntArray, keep: IntArray) -> Chunk:
+        """Do the updates first..last-1 in coordinates."""
+        return self._turned(self._inner.advance(state, first, last, record, keep))
+
+    def observe(self, state: Arrays, step: int, record: bool, keep: bool) -> Chunk:
+        """Record the state without an update."""
+        return self._turned(self._inner.observe(state, step, record, keep))
+
+    def final_arrays(self, state: Arrays) -> Arrays:
+        """Return the weights at the end, in all dimensions."""
+        found = self._inner.final_arrays(state)
+        return {**found, "final_weights": found["final_weights"] @ self._basis}
+
+    def _turned(self, chunk: Chunk) -> Chunk:
+        weights = chunk.records["weights"] @ self._basis
+        return Chunk(n_done=chunk.n_done, records={**chunk.records, "weights": weights}, state=chunk.state)
+
+
+def in_subspace(stepper: Stepper, reduction: str) -> Stepper:
+    """Return the stepper to run: in coordinates where that is exact and wanted.
+
+    Parameters
+    ----------
+    stepper : Stepper
+        The run in all dimensions.
+    reduction : {"auto", "never", "always"}
+        ``"auto"``: where the rank is below half the dimension and the result is the same up to rounding.
+        ``"always"``: or raise.
+
+    Returns
+    -------
+    Stepper
+        Says in its ``meta["reduction"]`` what was decided and why.
+
+    Raises
+    ------
+    ValueError
+        If ``"always"`` was asked for and coordinates would not give the same run; the message says why.
+    """
+    check_choice("reduction", reduction, REDUCTIONS)
+    if not isinstance(stepper, (PatchStepper, CgroStepper)):
+        if reduction == "always":
+            raise ValueError(
+                "reduction must be 'auto' or 'never' for this model, got 'always': only the patch networks, "
+                "TwoLayerSpec and PowerNetworkSpec, train in a subspace"
+            )
+        return stepper
+    reason = "not wanted" if reduction == "never" else _inexact(stepper)
+    if reason and reduction == "always":
+        raise ValueError(f"reduction must not be 'always' here: {reason}; use 'auto' or 'never'")
+    if not reason:
+        basis = spanning_basis(stepper.inputs, limit=None if reduction == "always" else stepper.data.dim / 2)
+        if basis is not None:
+            return SubspaceStepper(stepper, basis)
+        reason = "the rank is not below half the dimension"
+    stepper.meta = {**stepper.meta, "reduction": {"used": False, "reason": reason}}
+    return stepper
+
+
+def resumed(stepper: Stepper, inputs: Arrays) -> Stepper:
+    """Return the stepper of a run that goes on, in the subspace it began in."""
+    if BASIS in inputs and isinstance(stepper, (PatchStepper, CgroStepper)):
+        return SubspaceStepper(stepper, inputs[BASIS])
+    return stepper
+
+
+def _inexact(stepper: PatchStepper | CgroStepper) -> str:
+    """Say why coordinates would not give the same run; empty if they do."""
+    if isinstance(stepper.spec.data, GramSpace):
+        return "the data are given by coordinates in their span already"
+    if stepper.data.pixel_map is not None:
+        return "patches cut from images share pixels, which a rotation of a patch mixes"
+    attack: Any = stepper.spec.attack
+    if isinstance(attack, Mixture):
+        attack = attack.attack
+    if attack is not None and attack.threat.norm != "l2":
+        return f"the {attack.threat.norm} ball of the attack depends on the axes"
+    return ""
+
+
+def spanning_basis(inputs: Arrays, limit: float | None = None) -> FloatArray | None:
+    """Return an orthonormal basis of the span of features, patches and initial weights.
+
+    Parameters
+    ----------
+    inputs : dict of str to ndarray
+        Inputs of a patch network's stepper.
+    limit : float, optional
+        Rank from which on no basis is wanted.
+
+    Returns
+    -------
+    ndarray, shape (r, d), or None
+        Orthonormal rows; None where the rank is not below the limit.
+    """
+    d = inputs["weights"].shape[-1]
+    features = np.concatenate(
+        [np.empty((0, d)), *(np.atleast_2d(inputs[name]) for name in _SPANNING if name in inputs)]
+    )
+    span = _orthonormal(features)
+    if limit is not None and len(span) + _n_filters(inputs) >= limit:
+        return None
+    rows = [span]
+    total = len(span)
+    # Noise-free patches lie in the features' span: they cost nothing here.
+    for name in ("weights", "X"):
+        vectors = _outside(inputs[name].reshape(-1, d), span)
+        total += len(vectors)
+        rows.append(vectors)
+    if limit is not None and total >= limit:
+        return None
+    added = _orthonormal(np.concatenate(rows[1:]))
+    added -= (added @ span.T) @ span
+    return np.ascontiguousarray(np.concatenate([span, _orthonormal(added)]))
+
+
+def _n_filters(inputs: Arrays) -> int:
+    return int(np.prod(inputs["weights"].shape[:-1]))
+
+
+def _outside(vectors: FloatArray, span: FloatArray) -> FloatArray:
+    """Return the parts outside an orthonormal span, as unit vectors, leaving out what has none."""
+    norms = np.linalg.norm(vectors, axis=1)
+    rest = vectors - (vectors @ span.T) @ span
+    rest -= (rest @ span.T) @ span
+    size = np.linalg.norm(rest, axis=1)
+    found: FloatArray = rest[size > _TOLERANCE * norms]
+    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    return found
+
+
+def _orthonormal(vectors: FloatArray) -> FloatArray:
+    """Return orthonormal rows that span these rows of norm about 1."""
+    from scipy.linalg import qr
+
+    if not len(vectors):
+        return vectors
+    q, r, _ = qr(vectors.T, mode="economic", pivoting=True)
+    rank = int(np.sum(np.abs(np.diagonal(r)) > _TOLERANCE * abs(r[0, 0])))
+    found: FloatArray = q[:, :rank].T
+    return found
