@@ -427,22 +427,30 @@ def _losses(f, sign, n, column, residual, statistics):
 
 
 @inner
+def _workspace(n, d, m, attacked):
+    """Arrays that every step over n samples overwrites; made once, since fresh pages cost as much as passes."""
+    R = _rows_per_block(n)
+    moved = R if attacked else 1
+    return (
+        np.empty((R, m)), np.empty((R, m)),  # preactivations, slopes
+        np.empty((moved, d)), np.empty((moved, d)), np.empty((moved, d)),  # input gradient, move, attacked
+        np.empty((R, d)), np.empty(R), np.empty(R), np.empty(R),  # samples, scores, residuals, signs
+        np.empty((d, m)) if n > R else np.empty((1, 1)),  # a further block's part of the gradient
+    )  # fmt: skip
+
+
+@inner
 def _step_gradient(
-    X, sign, index, WT, sparse, power, b, s, norm, radius, n_inner, inner_step, dWT, statistics
+    X, sign, index, WT, sparse, power, b, s, norm, radius, n_inner, inner_step, workspace, dWT, statistics
 ):  # fmt: skip
     """Write the gradient of the mean attacked loss over the samples `index` (all if empty) to dWT."""
     d, m = WT.shape
     gather = index.shape[0] > 0
     n = index.shape[0] if gather else X.shape[0]
     R = _rows_per_block(n)
-    Z, A = np.empty((R, m)), np.empty((R, m))
+    Z, A, G, delta, Y, gathered, f, residual, signs, small = workspace
     attacked = norm != NONE
-    rows_attacked = R if attacked else 1
-    G, delta, Y = np.empty((rows_attacked, d)), np.empty((rows_attacked, d)), np.empty((rows_attacked, d))
-    f, residual, signs = np.empty(R), np.empty(R), np.empty(R)
-    gathered = np.empty((R, d))
     dense_update = attacked or not sparse
-    small = np.empty((d, m)) if dense_update and n > R else np.empty((1, 1))
     statistics[:] = 0.0
     if not dense_update:
         dWT[:] = 0.0
@@ -570,8 +578,10 @@ def weight_gradient(
     X, sign, index, WT, power, b, s, norm, radius, n_inner, inner_step, dWT, statistics
 ):  # fmt: skip
     """Gradient of the mean loss at attacked points over the rows `index` (all if empty), STEP_STATISTICS."""
+    n = index.shape[0] if index.shape[0] > 0 else X.shape[0]
+    workspace = _workspace(n, WT.shape[0], WT.shape[1], norm != NONE)
     _step_gradient(
-        X, sign, index, WT, False, power, b, s, norm, radius, n_inner, inner_step, dWT, statistics
+        X, sign, index, WT, False, power, b, s, norm, radius, n_inner, inner_step, workspace, dWT, statistics
     )  # fmt: skip
 
 
@@ -595,11 +605,16 @@ def trajectory(
     squares = np.empty(m)
     low_rank = left.shape[1] > 0
     rotated = dictionary.shape[0] > 0
+    table = np.empty((dictionary.shape[1], m if rotated else 0))
     t_record, t_keep = 0, 0
+    n = batches.shape[1] if batches.shape[1] > 0 else X.shape[0]
+    workspace = _workspace(n, d, m, norm != NONE)
     for t in range(bias.shape[0]):
         _squares(WT, squares)
         if record_at[t] and winner.shape[1] > 0:
-            CT = np.dot(dictionary.T, WT) if rotated else WT
+            if rotated:
+                np.dot(dictionary.T, WT, table)
+            CT = table if rotated else WT
             _neuron_parts(
                 CT, squares, label_weights, winner[t_record], pure[t_record], dense[t_record], rest[t_record]
             )
@@ -611,7 +626,7 @@ def trajectory(
             t_keep += 1
         _step_gradient(
             X, sign, batches[t], WT, sparse, power, bias[t], smoothing[t], norm, radius, n_inner, inner_step,
-            dWT, statistics[t],
+            workspace, dWT, statistics[t],
         )  # fmt: skip
         total = statistics[t, 0] + statistics[t, 2]
         for i in range(m):

@@ -26,6 +26,7 @@ _RAMP = ("bias", "smoothing")
 _CLEAN, _ATTACKED = kernel.STEP_STATISTICS[:2], kernel.STEP_STATISTICS[2:]
 _DATA = ("X", "y", "dictionary", "label_weights")
 _FRESH_NUMBERS = 1 << 20  # of inputs drawn ahead
+_ORTHOGONAL = 1e-13  # times d sums of rounding; your own dictionary may be orthonormal to 1e-8 only
 _SPARSE = 8  # rows of the weights are summed where fewer than one entry in this many is nonzero
 
 
@@ -66,9 +67,14 @@ class PurificationStepper:
         self._batches = check_batches(batches, self.schedule.n_steps, data.n_samples)
         self._factor = np.ascontiguousarray(factor, dtype=np.float64)
         self._ball = plan_ball(spec.attack)
+        # Descent on l2 balls commutes with rotations: in the dictionary's own coordinates the neurons' parts
+        # are read off, and no step multiplies by M.
+        self._frame = data.dictionary if self._ball.norm != kernel.LINF and _is_rotation(data) else None
+        self._inputs = data.inputs if self._frame is None else data.inputs @ self._frame
         # Without a rotation the codes themselves are the inputs, and mostly 0.
-        self._sparse = bool(np.count_nonzero(data.X) * _SPARSE < data.X.size)
-        self._dictionary = locked(np.empty((0, 0)) if data.identity_dictionary else data.dictionary)
+        self._sparse = bool(np.count_nonzero(self._inputs) * _SPARSE < self._inputs.size)
+        known = data.identity_dictionary or self._frame is not None
+        self._dictionary = locked(np.empty((0, 0)) if known else data.dictionary)
         self.quantities = self._choose(spec.recording.quantities)
         axes = {name: ("step", "class", "neuron") for name in _PER_NEURON}
         self.axes: Mapping[str, tuple[str, ...]] = {
@@ -139,18 +145,25 @@ class PurificationStepper:
         return choose_quantities(wanted, self.available())
 
     def initial_state(self) -> Arrays:
-        """Return the initial weights, with the factors of low-rank updates."""
+        """Return the initial weights, transposed and in the frame of training, and the low-rank factors."""
         left = np.zeros((self.model.width, self._factor.shape[1]))
-        return {"weights": self._weights, "left": left, "right": self._factor}
+        return {"columns": self._into(self._weights[0].T), "left": left, "right": self._into(self._factor)}
 
     def final_arrays(self, state: Arrays) -> Arrays:
         """Return the weights at the end."""
-        return {"final_weights": state["weights"]}
+        return {"final_weights": self._back(state["columns"].T)[None]}
+
+    def _into(self, columns: FloatArray) -> FloatArray:
+        """Return columns (d, ...) in the frame of training."""
+        return np.ascontiguousarray(columns if self._frame is None else self._frame.T @ columns)
+
+    def _back(self, rows: FloatArray) -> FloatArray:
+        """Return rows (..., d) in the frame of the inputs."""
+        return np.ascontiguousarray(rows if self._frame is None else rows @ self._frame.T)
 
     def advance(self, state: Arrays, first: int, last: int, record: IntArray, keep: IntArray) -> Chunk:
         """Do the updates first..last-1; see :class:`featsim.training.stepper.Stepper`."""
-        WT = np.array(state["weights"][0].T, order="C")
-        left, right = np.array(state["left"]), np.array(state["right"])
+        WT, left, right = (np.array(state[name]) for name in ("columns", "left", "right"))
         found: list[Arrays] = []
         step = first
         while step < last:
@@ -164,8 +177,7 @@ class PurificationStepper:
 
     def observe(self, state: Arrays, step: int, record: bool, keep: bool) -> Chunk:
         """Record the state before `step` without an update, on the last step's samples."""
-        WT = np.array(state["weights"][0].T, order="C")
-        left, right = np.array(state["left"]), np.array(state["right"])
+        WT, left, right = (np.array(state[name]) for name in ("columns", "left", "right"))
         here = np.array([step], dtype=np.int64)
         done, records = self._call(
             WT, left, right, step, step + 1, here[: int(record)], here[: int(keep)], update=False
@@ -181,7 +193,7 @@ class PurificationStepper:
         """Return inputs, signs and the batches of these steps; the last step stands for the time after it."""
         steps = np.minimum(np.arange(first, last), self.schedule.n_steps - 1)
         if not self.schedule.fresh:
-            return self.data.inputs, self.data.signs, self._batches[steps]
+            return self._inputs, self.data.signs, self._batches[steps]
         data, size = self.data, self.schedule.batch_size or 1
         drawn = [
             draw_samples(
@@ -194,6 +206,7 @@ class PurificationStepper:
             for t in steps.tolist()
         ]
         X, y = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
+        X = X if self._frame is None else X @ self._frame
         return X, np.where(y == 1, 1.0, -1.0), np.arange(len(X)).reshape(len(steps), size)
 
     def _call(
@@ -220,7 +233,7 @@ class PurificationStepper:
         statistics = np.zeros((last - first, len(kernel.STEP_STATISTICS)))
         kept = np.empty((len(keep), m, d))
         low_rank = left.shape[1] > 0
-        base = np.ascontiguousarray(self._weights[0].T) if low_rank else np.empty((0, 0))
+        base = self._into(self._weights[0].T) if low_rank else np.empty((0, 0))
         done = kernel.trajectory(
             locked(X), locked(sign), locked(batches, np.int64), self._sparse, WT, 0, base, left, right,
             bias, smoothing, schedule.step_size, schedule.weight_decay,
@@ -231,6 +244,9 @@ class PurificationStepper:
         )  # fmt: skip
         # A run that diverged at step t has recorded t, and nothing later.
         record, keep = record[record <= first + done], keep[keep <= first + done]
+        kept = self._back(kept[: len(keep)])
+        if len(keep) and keep[0] == 0:
+            kept[0] = self._weights[0]  # as given, without the rounding of two rotations
         n = len(record)
         with np.errstate(all="ignore"):  # a run that diverges is told so once, with advice
             records = self._records(winner[:n], [part[:n] for part in parts])
@@ -238,7 +254,7 @@ class PurificationStepper:
         records |= {name: statistics[at, c] for c, name in enumerate(kernel.STEP_STATISTICS)}
         records |= {"bias": bias[at], "smoothing": smoothing[at]}
         records = {name: records[name] for name in self.quantities}
-        return done, {**records, "steps": record, "weight_steps": keep, "weights": kept[: len(keep), None]}
+        return done, {**records, "steps": record, "weight_steps": keep, "weights": kept[:, None]}
 
     def _records(self, winner: IntArray, parts: list[FloatArray]) -> Arrays:
         split = NeuronParts(
@@ -257,8 +273,15 @@ class PurificationStepper:
         self, n_done: int, WT: FloatArray, left: FloatArray, right: FloatArray, found: list[Arrays]
     ) -> Chunk:
         records = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
-        state = {"weights": np.ascontiguousarray(WT.T)[None], "left": left, "right": right}
-        return Chunk(n_done=n_done, records=records, state=state)
+        return Chunk(n_done=n_done, records=records, state={"columns": WT, "left": left, "right": right})
+
+
+def _is_rotation(data: SparseCodingData) -> bool:
+    """Return whether M is square and orthogonal up to rounding, and not the identity."""
+    d, n_atoms = data.dictionary.shape
+    if d != n_atoms or data.identity_dictionary:
+        return False
+    return float(np.abs(data.dictionary.T @ data.dictionary - np.eye(d)).max()) < _ORTHOGONAL
 
 
 def as_ramp(schedule: Any) -> RampSchedule:
