@@ -428,7 +428,7 @@ def _losses(f, sign, n, column, residual, statistics):
 
 @inner
 def _workspace(n, d, m, attacked):
-    """Arrays that every step over n samples overwrites; made once, since fresh pages cost as much as passes."""
+    """Arrays that every step over n samples overwrites; made once, since fresh pages cost time."""
     R = _rows_per_block(n)
     moved = R if attacked else 1
     return (
