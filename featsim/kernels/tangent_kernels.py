@@ -11,6 +11,7 @@ import numpy as np
 _SMALL_SINE = 1e-9
 _REFINE = 1e-4
 _TAIL = 9.0  # normal tails beyond are below 1e-18
+_KNOTS = (-3.0, 3.0)  # further edges of panels: one of length 9 takes three times the nodes
 
 
 def cosines(X, Z):
@@ -109,8 +110,9 @@ def panel_rule(n_nodes):
 
 
 def normal_panels(edges, nodes, weights):
-    """Return nodes and weights for E over N(0, 1) on panels between `edges` (..., e): (..., (e-1) q)."""
-    edges = np.sort(np.clip(edges, -_TAIL, _TAIL), axis=-1)
+    """Return nodes and weights for E over N(0, 1) on panels between `edges` (..., e): (..., (e+1) q)."""
+    knots = np.broadcast_to(_KNOTS, (*edges.shape[:-1], len(_KNOTS)))
+    edges = np.sort(np.concatenate([np.clip(edges, -_TAIL, _TAIL), knots], axis=-1), axis=-1)
     low, length = edges[..., :-1, None], np.diff(edges, axis=-1)[..., None]
     points = low + length * nodes
     density = length * weights * np.exp(-0.5 * points**2) / np.sqrt(2 * np.pi)

@@ -59,7 +59,9 @@ class Activation(Spec):
 
     @property
     def joints(self) -> tuple[float, ...]:
-        """Where derivatives jump, or change fastest."""
+        """Where derivatives jump, or begin and cease to change fast: between these points it is smooth."""
+        if self.name == "softplus":
+            return (-8.0 / self.sharpness, 0.0, 8.0 / self.sharpness)
         return (0.0, self.smoothing) if self.name == "smoothed-relu" else (0.0,)
 
     def value(self, z: FloatArray) -> FloatArray:

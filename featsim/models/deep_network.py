@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from featsim.models.activations import Activation
+from featsim.models.blocks import blocks
 from featsim.models.losses import Loss
 from featsim.models.ntk_network import Arrays, check_points, check_spec, needed
 from featsim.specs import Spec
@@ -146,11 +147,20 @@ class DeepNetwork:
         return np.asarray(moved @ self.output_weights)
 
     def kernel(self, X: FloatArray, Z: FloatArray | None = None) -> FloatArray:
-        """Return the empirical tangent kernel over m, sum over layers, shape (n, n')."""
-        left = self._factors(X)
-        right = left if Z is None else self._factors(Z)
-        parts = [(q @ r.T) * (h @ k.T) for (q, h), (r, k) in zip(left, right, strict=True)]
-        return np.asarray(np.sum(parts, axis=0) / len(self.output_weights))
+        """Return the empirical tangent kernel over m, sum over layers, shape (n, n'), built by blocks."""
+        X = check_points(X, self.dim)
+        Z = X if Z is None else check_points(Z, self.dim)
+        m = len(self.output_weights)
+        # Activations, preactivations and backward vectors of both sides, each (rows, m) per layer.
+        per_row = 8 * m * 6 * (len(self.weights) + 1)
+        gram = np.empty((len(X), len(Z)))
+        for rows in blocks(len(X), per_row):
+            left = self._factors(X[rows])
+            for columns in blocks(len(Z), per_row):
+                right = left if Z is X and rows == columns else self._factors(Z[columns])
+                parts = [(q @ r.T) * (h @ k.T) for (q, h), (r, k) in zip(left, right, strict=True)]
+                gram[rows, columns] = np.sum(parts, axis=0) / m
+        return gram
 
     def _factors(self, X: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
         """Gradient of f in each layer as a product: vectors q and h per input."""

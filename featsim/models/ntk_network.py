@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from featsim.models.activations import Activation
+from featsim.models.blocks import blocks
 from featsim.models.losses import Loss
 from featsim.specs import Spec
 from featsim.validation import FloatArray, check_array, check_bool, check_generator, check_integer
@@ -314,8 +315,11 @@ def empirical_kernel(activation: Activation, filters: FloatArray, X: FloatArray,
     Returns
     -------
     ndarray, shape (n, n')
-        Tangent kernel of the first layer.
+        Tangent kernel of the first layer, summed over blocks of neurons.
     """
-    left = activation.slope(X @ filters.T)
-    right = left if Z is X else activation.slope(Z @ filters.T)
-    return np.asarray((X @ Z.T) * (left @ right.T) / len(filters))
+    total = np.zeros((len(X), len(Z)))
+    for neurons in blocks(len(filters), 24 * (len(X) + len(Z))):
+        left = activation.slope(X @ filters[neurons].T)
+        right = left if Z is X else activation.slope(Z @ filters[neurons].T)
+        total += left @ right.T
+    return np.asarray((X @ Z.T) * total / len(filters))

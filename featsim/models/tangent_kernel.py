@@ -11,12 +11,10 @@ import numpy as np
 
 from featsim.kernels import tangent_kernels as closed
 from featsim.models.activations import Activation
+from featsim.models.blocks import blocks
 from featsim.models.ntk_network import check_spec
 from featsim.specs import Spec
 from featsim.validation import FloatArray, check_array, check_choice, check_integer, check_real
-
-BLOCK_BYTES = 1 << 26
-"""Memory that the temporaries of one block of rows may take."""
 
 _QUADRATIC = Activation()
 _TEMPORARIES = 12
@@ -46,8 +44,8 @@ class TangentKernel(Spec):
     layers : {"first", "both"}
         Trained layers; both add :math:`E\,\sigma\sigma`.
     n_nodes : int
-        Gauss-Legendre nodes of each panel between the joints of the activation; two-dimensional
-        Gauss-Hermite nodes, as in the note, lose digits at the joints.
+        Gauss-Legendre nodes of each panel between the joints of the activation, at least 8; two-dimensional
+        Gauss-Hermite nodes lose digits at the joints.
 
     Raises
     ------
@@ -56,19 +54,20 @@ class TangentKernel(Spec):
 
     References
     ----------
-    .. [1] Theory note paper4_convergence_ntk, section 5 [derived].
+    .. [1] Gao et al., arXiv:1906.07916, tangent kernel of the two-layer network; closed forms from the
+       arc-cosine functions k0, k1, k2 of docs/convergence, section "Kernels" [derived].
     """
 
     kind: ClassVar[str] = "tangent-kernel"
 
     activation: Activation = _QUADRATIC
     layers: str = "first"
-    n_nodes: int = 24
+    n_nodes: int = 16
 
     def __post_init__(self) -> None:
         check_spec("activation", self.activation, Activation)
         check_choice("layers", self.layers, ("first", "both"))
-        object.__setattr__(self, "n_nodes", check_integer("n_nodes", self.n_nodes, minimum=2))
+        object.__setattr__(self, "n_nodes", check_integer("n_nodes", self.n_nodes, minimum=8))
 
     def matrix(self, X: FloatArray, Z: FloatArray) -> FloatArray:
         """Return K(x_i, z_j), shape (n, n'), built by blocks of rows."""
@@ -95,7 +94,7 @@ class TangentKernel(Spec):
 
     @property
     def _per_pair(self) -> int:
-        return _TEMPORARIES + 6 * self.n_nodes * (len(self.activation.joints) + 1)
+        return _TEMPORARIES + 6 * self.n_nodes * (len(self.activation.joints) + 3)
 
     @property
     def _profile(self) -> tuple[int, Callable[..., Any]] | None:
@@ -148,8 +147,8 @@ class DeepTangentKernel(Spec):
 
     References
     ----------
-    .. [1] Theory note paper4_convergence_ntk, section 5: :math:`\tfrac12\sum_h S_{h-1}\prod_{k\ge h}
-       D_k` [derived].
+    .. [1] Recursion of Jacot et al., arXiv:1806.07572, with the first and last layer fixed:
+       :math:`\tfrac12\sum_h S_{h-1}\prod_{k\ge h} D_k` [derived].
     """
 
     kind: ClassVar[str] = "deep-tangent-kernel"
@@ -197,8 +196,8 @@ class GateKernel(Spec):
 
     References
     ----------
-    .. [1] Theory note paper4_convergence_ntk, section 5: arc-cosine form at b = 0, Plackett's integral
-       otherwise [derived].
+    .. [1] Allen-Zhu & Li, arXiv:2005.10190, tangent kernel with random gates [recalled]: arc-cosine form
+       at b = 0, else Plackett's integral for the orthant probability of two normals [derived].
     """
 
     kind: ClassVar[str] = "gate-kernel"
@@ -296,8 +295,7 @@ def by_blocks(
     ndarray, shape (n, columns)
         The blocks below each other.
     """
-    size = max(1, BLOCK_BYTES // (8 * per_pair * len(Z)))
     result = np.empty((len(X), len(Z) if columns is None else columns))
-    for first in range(0, len(X), size):
-        result[first : first + size] = function(X[first : first + size])
+    for rows in blocks(len(X), 8 * per_pair * len(Z)):
+        result[rows] = function(X[rows])
     return result
