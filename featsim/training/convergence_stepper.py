@@ -34,6 +34,8 @@ from featsim.validation import FloatArray, IntArray
 _DATA = ("X", "y")
 # Running sums behind the regret inequality, in this order.
 _SUMS = ("attacked_loss", "comparator_loss", "squared_gradient", "slack")
+# By how much rounding may seem to violate the inequality, relative to its terms where these exceed 1.
+_REGRET_TOLERANCE = 1e-10
 
 
 class ConvergenceStepper:
@@ -69,6 +71,7 @@ class ConvergenceStepper:
         self._scale = self.model.ball_scale
         # Steps of deep networks are alpha/m: the gradient grows like sqrt(m) in every layer.
         self._step_size = self.schedule.step_size * self._scale**2
+        self._square = self._comparator_square()
         self._probes = Probes(self.model.build(start["weights"], start), probe_points(spec, data))
         self.quantities = choose_quantities(spec.recording.quantities, self.available(), TABLES)
         weights = (
@@ -132,6 +135,13 @@ class ConvergenceStepper:
         tables = [name for name in TABLES if name != "net_scores" or isinstance(self.spec.attack, ArcAttack)]
         return (*names, *tables)
 
+    def _comparator_square(self) -> float:
+        """Return |W* - W_0|^2 in the units of the two-layer scaling; nan without a comparator."""
+        if "comparator" not in self._start:
+            return float("nan")
+        move = self._start["comparator"] - self._start["weights"]
+        return float(np.sum(move**2)) / self._scale**2
+
     def initial_state(self) -> Arrays:
         """Return the initial weights, and the sums of the regret inequality."""
         return {"weights": self._start["weights"], "sums": np.zeros(len(_SUMS))}
@@ -172,6 +182,7 @@ class ConvergenceStepper:
                 done += 1
                 if update:
                     weights, sums = moment.after, sums + terms
+                    self._check_regret(sums, step + 1)
         records: Arrays = {
             name: np.array([entry[name] for entry in recorded], dtype=np.float64).reshape(
                 len(recorded), *self._shape(name)
@@ -252,13 +263,7 @@ class ConvergenceStepper:
 
     def _regret(self, step: int, sums: FloatArray, terms: FloatArray) -> Arrays:
         """Both sides of the inequality 6(a) over the updates before `step`; nan where there is none."""
-        left = right = np.nan
-        if step:
-            distance = self._start["comparator"] - self._start["weights"]
-            square = float(np.sum(distance**2)) / self._scale**2
-            alpha = self.schedule.step_size
-            left = sums[0] / step
-            right = (sums[1] + sums[3] + 0.5 * alpha * sums[2]) / step + square / (2 * alpha * step)
+        left, right = self._sides(sums, step) if step else (np.nan, np.nan)
         named = dict(zip(_SUMS, terms, strict=True))
         return {
             "comparator_loss": np.asarray(named["comparator_loss"]),
@@ -266,6 +271,25 @@ class ConvergenceStepper:
             "average_loss": np.asarray(left),
             "regret_bound": np.asarray(right),
         }
+
+    def _sides(self, sums: FloatArray, n_steps: int) -> tuple[float, float]:
+        """Return average attacked loss after so many steps, and its bound."""
+        alpha = self.schedule.step_size
+        right = sums[1] + sums[3] + 0.5 * alpha * sums[2] + self._square / (2.0 * alpha)
+        return float(sums[0]) / n_steps, float(right) / n_steps
+
+    def _check_regret(self, sums: FloatArray, n_steps: int) -> None:
+        """Stop where 6(a) fails by more than rounding: it is exact, so that the update would be wrong."""
+        if "comparator" not in self._start:
+            return
+        left, right = self._sides(sums, n_steps)
+        allowed = _REGRET_TOLERANCE * max(1.0, float(np.abs(sums).max()) / n_steps)
+        if left - right > allowed:  # never for nan or infinite terms, which end the run as diverged
+            raise RuntimeError(
+                f"regret inequality violated by {left - right:.3g} after {n_steps} steps, where at most "
+                f"{allowed:.3g} is rounding: it holds for all networks and steps, so this is a bug of featsim; "
+                "please report it with the settings of the run"
+            )
 
     def _shape(self, name: str) -> tuple[int, ...]:
         attack = self.spec.attack

@@ -1,5 +1,7 @@
 """Projected descent: agreement with slow loops, the regret inequality, resume, records, bad input."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import reference_convergence as reference
@@ -104,6 +106,31 @@ def test_regret_inequality_holds_for_deep_networks(depth):
             "neuron",
             "input",
         )
+
+
+@pytest.mark.parametrize("model", [NtkSpec(width=16), DeepNtkSpec(width=12, depth=2)], ids=["two", "deep"])
+def test_a_wrong_update_is_stopped_by_the_regret_inequality(monkeypatch, model):
+    real = ConvergenceStepper.moment
+
+    def uphill(self, weights, step):
+        moment = real(self, weights, step)
+        return dataclasses.replace(moment, after=2.0 * weights - moment.after)
+
+    monkeypatch.setattr(ConvergenceStepper, "moment", uphill)
+    with pytest.raises(RuntimeError, match="regret inequality violated by .* bug of featsim"):
+        run(model, comparator="planted", n_steps=200)
+
+
+def test_regret_inequality_survives_divergence():
+    """Terms of 1e100 and more round by more than 1e-10 each; nothing is reported but the divergence."""
+    with pytest.warns(RuntimeWarning, match="not finite at step"):
+        trace = run(
+            NtkSpec(width=16, loss=Loss(name="square"), paired=False),
+            step_size=50.0,
+            n_steps=200,
+            comparator="planted",
+        )
+    assert trace.status == "diverged" and np.nanmax(np.abs(trace["slack"])) > 1e50
 
 
 def test_records_are_what_they_are_called(rng):

@@ -74,8 +74,12 @@ def _fit(run: Run, name: str) -> Model:
 
 
 def least_widths(run: Run) -> Numbers:
-    """Return the least fitting width of standard and adversarial training, and their ratio."""
-    found: Numbers = {}
+    """Return the least fitting width of standard and adversarial training, and their ratio.
+
+    An adversarial search without a fit counts at the largest width, which makes the ratio too small, and
+    ``beyond`` is 1; a standard one has no width to compare with, and all is nan.
+    """
+    found: Numbers = {"beyond": 0.0}
     for name in ("standard", "adversarial"):
         training: Any = run.scenario.trainings[name]
         judge: Any = run.scenario.evaluations[0] if name == "adversarial" else None
@@ -88,6 +92,8 @@ def least_widths(run: Run) -> Numbers:
             judge=judge,
         )
         found[name] = np.nan if best.width is None else float(best.width)
+    if np.isnan(found["adversarial"]):
+        found["adversarial"], found["beyond"] = float(WIDTHS[-1]), 1.0
     found["ratio"] = found["adversarial"] / found["standard"]
     return found
 
