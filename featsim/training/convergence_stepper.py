@@ -287,7 +287,7 @@ class ConvergenceStepper:
         if left - right > allowed:  # never for nan or infinite terms, which end the run as diverged
             raise RuntimeError(
                 f"regret inequality violated by {left - right:.3g} after {n_steps} steps, where at most "
-                f"{allowed:.3g} is rounding: it holds for all networks and steps, so this is a bug of featsim; "
+                f"{allowed:.3g} is rounding: it is exact for all networks, so this is a bug of featsim; "
                 "please report it with the settings of the run"
             )
 
