@@ -124,8 +124,9 @@ def exact_linear(model: LinearModel, data: PatchData | tuple[Any, Any], threat: 
     r"""Worst perturbation of a linear model, for any threat.
 
     For each rival t the margin's minimum over the budget is
-    :math:`F_y - F_t - \epsilon \|W_y - W_t\|_*`, at the steepest step; the
-    smallest over rivals is exact.
+    :math:`F_y - F_t - \epsilon \|W_y - W_t\|_*`, at the steepest step, and on a cap of the
+    sphere slice where the input has turned towards :math:`W_t - W_y`; the smallest over
+    rivals is exact.
 
     Parameters
     ----------
@@ -150,7 +151,7 @@ def exact_linear(model: LinearModel, data: PatchData | tuple[Any, Any], threat: 
 
     References
     ----------
-    .. [1] Dual norm of the budget [derived]; documentation, page "Evaluating a model",
+    .. [1] Support function of the budget [derived]; documentation, page "Evaluating a model",
        section "What the numbers mean".
     """
     if not isinstance(model, LinearModel):
@@ -163,7 +164,7 @@ def exact_linear(model: LinearModel, data: PatchData | tuple[Any, Any], threat: 
     rows = np.arange(len(samples.y))
     for target in rival_targets(samples.y, scores.shape[1]):
         cotangent = target_cotangent(samples.y, target, scores.shape[1])
-        delta = threat.radius * budget.steepest(model.input_gradient(samples.X, cotangent))
+        delta = budget.extreme(model.input_gradient(samples.X, cotangent))
         margin = margins(model_scores(model, samples.X + delta, samples.counts), samples.y)
         best.offer(rows, margin, delta, "closed form", 1, target)
     return _result(ExactAttack(threat=threat), margins(scores, samples.y), best, "targeted", {})

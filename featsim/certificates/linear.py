@@ -33,8 +33,9 @@ def certify_linear(
     Returns
     -------
     CertificateResult
-        :math:`\min_t F_y - F_t - \epsilon \|W_y - W_t\|_*`, less an allowance
-        for rounding that is proportional to the number of terms and to their sizes.
+        :math:`\min_t F_y - F_t - \epsilon \|W_y - W_t\|_*` (on a cap the support function in
+        the norm's place), less an allowance for rounding that is proportional to the number of
+        terms and to their sizes.
 
     Raises
     ------
@@ -63,7 +64,7 @@ def certify_linear(
     for offset in range(1, max(n_scores, 2)):
         target = (y + offset) % n_scores if n_scores > 1 else np.zeros_like(y)
         cotangent = target_cotangent(y, target, n_scores)
-        reach = threat.radius * budget.dual_norm(model.input_gradient(X, cotangent))
+        reach = budget.support(model.input_gradient(X, cotangent))
         rounding = allowance * (np.sum(np.abs(cotangent) * sizes, axis=1) + reach)
         lower = np.minimum(lower, -np.sum(cotangent * scores, axis=1) - reach - rounding)
     # A non-finite score has no margin, and then nothing is certified.

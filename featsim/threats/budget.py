@@ -223,6 +223,14 @@ class Budget:
         total = np.sum(sizes, axis=everything)
         return total
 
+    def extreme(self, gradient: FloatArray) -> FloatArray:
+        """Return the allowed perturbation with the largest inner product, shape of `gradient`."""
+        return self.radius * self.steepest(gradient)
+
+    def support(self, gradient: FloatArray) -> FloatArray:
+        """Return that inner product, shape (n,)."""
+        return self.radius * self.dual_norm(gradient)
+
     def contains(self, delta: FloatArray, tol: float = 1e-9) -> npt.NDArray[np.bool_]:
         """Return, per sample, whether a perturbation is allowed, to a relative `tol`."""
         delta = self._checked(delta)

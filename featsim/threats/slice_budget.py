@@ -73,9 +73,52 @@ class SliceBudget(Budget):
         size = np.sqrt(np.sum(scaled * scaled, axis=1, keepdims=True))
         return np.asarray(scaled / np.where(size > 0.0, size, 1.0))
 
+    def extreme(self, gradient: FloatArray) -> FloatArray:
+        r"""Return the allowed perturbation with the largest inner product, shape of `gradient`.
+
+        The point turns from x towards the gradient, by their angle or by :math:`\psi`.
+        """
+        _, across, turn = self._parts(gradient)
+        width = np.linalg.norm(across, axis=1, keepdims=True)
+        # A gradient that points away from x has no nearest direction: any orthogonal one is as good.
+        spare = np.zeros_like(across)
+        spare[np.arange(len(spare)), np.argmin(np.abs(self._units), axis=1)] = 1.0
+        spare -= np.sum(spare * self._units, axis=1, keepdims=True) * self._units
+        size = np.linalg.norm(spare, axis=1, keepdims=True)
+        spare /= np.where(size > 0.0, size, 1.0)
+        direction = np.where(width > 0.0, across / np.where(width > 0.0, width, 1.0), spare)
+        return self._turned(turn, direction)
+
+    def support(self, gradient: FloatArray) -> FloatArray:
+        """Return that inner product, shape (n,)."""
+        along, across, turn = self._parts(gradient)
+        width = np.linalg.norm(across, axis=1, keepdims=True)
+        gain = np.sin(turn) * width - 2.0 * np.sin(0.5 * turn) ** 2 * along
+        return np.asarray(self._lengths * gain[:, 0])
+
+    def _parts(self, gradient: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Parts of a gradient along x, (n, 1), and across, (n, d - 1), and the best turn, (n, 1)."""
+        here = self.restrict(gradient)[:, :-1]
+        along = np.sum(here * self._units, axis=1, keepdims=True)
+        across = here - along * self._units
+        width = np.linalg.norm(across, axis=1, keepdims=True)
+        across = np.where(width > _SMALL * np.abs(along), across, 0.0)
+        angle = np.arctan2(np.linalg.norm(across, axis=1, keepdims=True), along)
+        return along, across, np.minimum(angle, self.half_angle[:, None])
+
+    def _turned(self, turn: FloatArray, direction: FloatArray) -> FloatArray:
+        """Return x' - x of the points turned by angles (n, 1) towards unit vectors (n, d - 1) across x.
+
+        Where the vector is 0, as it must be for d = 2, there is nowhere to turn.
+        """
+        # x' - x = s((cos - 1) u + sin p), with 1 - cos = 2 sin^2(turn / 2) free of cancellation.
+        step = np.sin(turn) * direction - 2.0 * np.sin(0.5 * turn) ** 2 * self._units
+        step = np.where(np.any(direction, axis=1, keepdims=True), step, 0.0)
+        return np.concatenate([self._lengths[:, None] * step, np.zeros((len(step), 1))], axis=1)
+
     def project(self, delta: FloatArray) -> FloatArray:
         """Return the nearest allowed perturbation; 0 where no direction is nearest."""
-        length, unit = self._lengths[:, None], self._units
+        unit = self._units
         here = self.points[:, :-1] + self._checked(delta)[:, :-1]
         along = np.sum(here * unit, axis=1, keepdims=True)
         across = here - along * unit
@@ -86,10 +129,7 @@ class SliceBudget(Budget):
         known = width > _SMALL * np.abs(along)
         direction = across / np.where(known, width, 1.0)
         turn = np.minimum(angle, limit)
-        # x' - x = s((cos - 1) u + sin p), with 1 - cos = 2 sin^2(turn / 2) free of cancellation.
-        step = length * (np.sin(turn) * direction - 2.0 * np.sin(0.5 * turn) ** 2 * unit)
-        step = np.where(known, step, 0.0)
-        return np.concatenate([step, np.zeros((len(step), 1))], axis=1)
+        return np.where(known, self._turned(turn, direction), 0.0)
 
     def random(self, shape: tuple[int, ...], rng: np.random.Generator) -> FloatArray:
         """Draw allowed perturbations: a uniform direction, an angle of density like a flat disc's."""
@@ -100,8 +140,7 @@ class SliceBudget(Budget):
         direction /= np.where(width > 0.0, width, 1.0)
         level = rng.uniform(size=(len(unit), 1)) ** (1.0 / max(unit.shape[1] - 1, 1))
         turn = level * self.half_angle[:, None]
-        step = self._lengths[:, None] * (np.sin(turn) * direction - 2.0 * np.sin(0.5 * turn) ** 2 * unit)
-        return np.concatenate([step, np.zeros((len(step), 1))], axis=1)
+        return self._turned(turn, direction)
 
     def contains(self, delta: FloatArray, tol: float = 1e-9) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Return, per sample, whether a perturbation is allowed, to a relative `tol`."""
@@ -113,7 +152,7 @@ class SliceBudget(Budget):
         return inside
 
     def dual_norm(self, gradient: FloatArray) -> NoReturn:
-        """Raise: a cap is curved, and a linear score has no dual norm on it."""
+        """Raise: a cap is no ball, so that its :meth:`support` is no norm."""
         raise ValueError("subspace 'slice' has no dual norm: a cap is no ball; attack it instead")
 
     def reach(self, directions: FloatArray) -> NoReturn:

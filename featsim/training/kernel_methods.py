@@ -193,8 +193,9 @@ def linear_descent(
     step_size, n_steps : float, int
         alpha and T, from w = 0.
     threat : Threat, optional
-        l2 or linf ball of the whole input: the attacked points are :math:`x - y\delta w/|w|` or
-        :math:`x - y\delta\,\mathrm{sign}(w)`.
+        l2 or linf ball of the whole input, or cap of the slice: the attacked points are
+        :math:`x - y\delta w/|w|`, :math:`x - y\delta\,\mathrm{sign}(w)`, or x turned away from
+        :math:`y w`.
 
     Returns
     -------
@@ -208,14 +209,13 @@ def linear_descent(
     """
     check_integer("n_steps", n_steps, minimum=1)
     check_real("step_size", step_size, above=0.0)
-    if threat is not None and (threat.scope != "input" or threat.subspace is not None):
-        raise ValueError(f"threat must be a ball of the whole input, got {threat.describe()}")
+    if threat is not None and (threat.scope != "input" or threat.subspace not in (None, "slice")):
+        raise ValueError(f"threat must be a ball of the whole input or a cap, got {threat.describe()}")
+    budget = None if threat is None else threat.bind(data)  # type: ignore[arg-type]
     weights, sign = np.zeros(data.dim), data.signs
     for _ in range(n_steps):
         points = data.X
-        if threat is not None:
-            length = float(np.linalg.norm(weights))
-            unit = np.sign(weights) if threat.norm == "linf" else weights / (length if length > 0 else 1.0)
-            points = points - sign[:, None] * threat.radius * unit
+        if budget is not None:
+            points = points + budget.extreme(-sign[:, None] * weights)
         weights = weights - step_size * (loss.slope(points @ weights, sign) / len(sign)) @ points
     return LinearModel(weights[None])

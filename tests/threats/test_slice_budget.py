@@ -5,7 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featsim.data import CircleSpec, SphereSliceSpec, circle_points, point_data
+from featsim.attacks import pgd, run_attack
+from featsim.data import CircleSpec, SphereSliceSpec, circle_points, on_slice, point_data
+from featsim.evaluation import robust_interval
+from featsim.models import LinearModel
 from featsim.threats import Samples, SliceBudget, Threat
 
 
@@ -65,6 +68,49 @@ def test_radius_zero_and_antipodes_do_not_move(rng):
     np.testing.assert_allclose(budget.project(rng.standard_normal(data.X.shape)), 0.0, atol=1e-15)
     data, budget = cap(0.3)
     np.testing.assert_array_equal(budget.project(-2.0 * data.X), 0.0)
+
+
+@given(st.integers(0, 1000), st.floats(0.0, 1.6))
+def test_extreme_point_beats_every_other_and_attains_the_support(seed, radius):
+    rng = np.random.default_rng(seed)
+    data, budget = cap(radius, seed=seed % 7)
+    gradient = rng.standard_normal(data.X.shape)
+    gradient[0, :-1] = data.X[0, :-1]  # nothing to gain
+    gradient[1, :-1] = -data.X[1, :-1]  # no direction is nearest
+    found = budget.extreme(gradient)
+    assert budget.contains(found).all()
+    gain = np.sum(found * gradient, axis=1)
+    np.testing.assert_allclose(gain, budget.support(gradient), atol=1e-12)
+    assert np.all(gain >= -1e-15) and gain[0] == pytest.approx(0.0, abs=1e-15)
+    for _ in range(50):
+        other = budget.random(data.X.shape, rng)
+        assert np.all(np.sum(other * gradient, axis=1) <= gain + 1e-12)
+
+
+@pytest.mark.parametrize("radius", [0.1, 0.6])
+def test_linear_scores_on_caps_are_solved_and_certified_exactly(radius):
+    """y f falls to s |w~| cos(min(angle + psi, pi)) + y c w_d."""
+    data, budget = cap(radius, n=8)
+    model = LinearModel(np.random.default_rng(1).standard_normal((1, 5)))
+    w, s = model.weights[0, :-1], np.sqrt(0.75)
+    toward = data.signs * (data.X[:, :-1] @ w) / (s * np.linalg.norm(w))
+    turned = np.cos(np.minimum(np.arccos(toward) + budget.half_angle, np.pi))
+    expected = s * np.linalg.norm(w) * turned + data.signs * 0.5 * model.weights[0, -1]
+    found = robust_interval(model, data, budget.threat)
+    np.testing.assert_allclose(found.attacks[0].margin, expected, atol=1e-12)
+    np.testing.assert_allclose(found.certificate.lower_margin, expected, atol=1e-12)
+    assert np.all(found.certificate.lower_margin <= found.attacks[0].margin)
+    climbed = run_attack(pgd(budget.threat, n_steps=60), model, data)
+    assert np.all(climbed.margin >= found.attacks[0].margin - 1e-12)
+    # Steps of fixed length 2.5 radius / 60 end within one of them of the best point.
+    np.testing.assert_allclose(climbed.margin, found.attacks[0].margin, atol=np.linalg.norm(w) * radius / 24)
+
+
+def test_two_points_are_all_of_a_slice_in_two_dimensions(rng):
+    data = point_data(on_slice([[1.0], [2.0], [4.0]]), [0, 0, 1], constant=0.5)
+    budget = Threat(radius=0.3, scope="input", subspace="slice").bind(data)
+    for delta in (budget.random(data.X.shape, rng), budget.extreme(rng.standard_normal(data.X.shape))):
+        np.testing.assert_array_equal(delta, 0.0)
 
 
 def test_pairs_of_arrays_are_bound_too():

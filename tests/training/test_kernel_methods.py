@@ -5,7 +5,8 @@ import pytest
 
 from featsim.attacks import ArcAttack, exact_linear, pgd, run_attack
 from featsim.data import CircleSpec, SphereSliceSpec
-from featsim.models import Activation, Loss, TangentKernel
+from featsim.evaluation import robust_interval, strongest_attack
+from featsim.models import Activation, DeepTangentKernel, GateKernel, Loss, TangentKernel
 from featsim.threats import Threat
 from featsim.training import (
     kernel_adversarial,
@@ -72,15 +73,61 @@ def test_adversarial_training_with_the_kernel_helps(points):
     assert judge.worst(robust)[0] < 0.8 * judge.worst(plain)[0]
 
 
-@pytest.mark.parametrize("norm", ["l2", "linf"])
-def test_linear_training_descends_the_exact_robust_loss(points, norm):
-    threat, loss = Threat(radius=0.05, norm=norm, scope="input"), Loss(name="logistic")
+@pytest.mark.parametrize(("norm", "subspace"), [("l2", None), ("linf", None), ("l2", "slice")])
+def test_linear_training_descends_the_exact_robust_loss(points, norm, subspace):
+    threat = Threat(radius=0.05, norm=norm, scope="input", subspace=subspace)
+    loss = Loss(name="logistic")
     values = []
     for n_steps in (1, 30, 600):
         model = linear_descent(points, loss=loss, step_size=0.5, n_steps=n_steps, threat=threat)
         margin = exact_linear(model, (points.X, points.y), threat).margin
         values.append(np.logaddexp(0, -margin).mean())
     assert values[0] > values[1] > values[2]
+
+
+def test_linear_training_moves_inputs_by_the_dual_step(points):
+    """One step from w = (1, 2, ...): x - y delta w/|w|, x - y delta sign(w)."""
+    threat, seen = Threat(radius=0.2, scope="input"), []
+
+    class Spy(Loss):
+        def slope(self, scores, targets):
+            seen.append(scores)
+            return super().slope(scores, targets)
+
+    loss = Spy(name="logistic")
+    first = linear_descent(points, loss=loss, step_size=1.0, n_steps=1).weights[0]
+    for norm, dual in (("l2", np.linalg.norm(first)), ("linf", np.abs(first).sum())):
+        linear_descent(points, loss=loss, step_size=1.0, n_steps=2, threat=threat.replace(norm=norm))
+        np.testing.assert_allclose(seen[-1], points.X @ first - points.signs * 0.2 * dual, rtol=1e-10)
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf", "slice"])
+def test_every_baseline_is_attacked_through_the_one_interface(points, norm):
+    points = points.select([0, 1, 2, 3])
+    threat = Threat(
+        radius=0.15, scope="input", **({"subspace": "slice"} if norm == "slice" else {"norm": norm})
+    )
+    adversary = pgd(threat, n_steps=4, objective="loss")
+    logistic = Loss(name="logistic")
+    models = [
+        kernel_ridge(TangentKernel(activation=Activation(name="relu"), layers="both"), points),
+        kernel_ridge(DeepTangentKernel(depth=3), points),
+        kernel_ridge(GateKernel(bias_std=0.5, offset=0.3), points),
+        kernel_descent(KERNEL, points, loss=logistic, step_size=1.0, n_steps=100),
+        kernel_adversarial(KERNEL, points, adversary, loss=Loss(), step_size=0.9, n_steps=8),
+        linear_descent(points, loss=logistic, step_size=1.0, n_steps=50, threat=threat),
+    ]
+    for model in models:
+        evaluation = robust_interval(model, points, threat)
+        found, (result,) = evaluation.robust_accuracy(), evaluation.attacks
+        assert result.attack == strongest_attack(threat, model, points)
+        assert found.certified <= found.attacked == result.robust_accuracy <= result.clean_accuracy
+        assert np.all(result.margin <= result.clean_margin)
+        assert threat.bind(points).contains(result.perturbation).all()
+    # Quadrature is slow: few steps.
+    smooth = kernel_ridge(TangentKernel(activation=Activation(name="softplus"), n_nodes=8), points)
+    result = run_attack(pgd(threat, n_steps=3), smooth, points)
+    assert np.all(result.margin < result.clean_margin)
 
 
 @pytest.mark.parametrize(
