@@ -3,8 +3,8 @@ r"""Average regret falls like 1/sqrt(T), and never crosses its exact bound.
 Setting ``convergence/ball``, claims ``convergence/C3`` and ``convergence/C2`` (S1 in a ball of radius R =
 1.5) with step size :math:`R/\sqrt T` for each horizon T. Compared with W*, the best weights that a long
 training finds in the ball: the average of the attacked loss less the robust loss of W*, and the exact bound
-:math:`D^2/(2\alpha T) + (\alpha/2)\,\overline{|g|^2}` plus the average slack (inequality 6(a) of the theory
-note, derived; every quantity measured).
+:math:`D^2/(2\alpha T) + (\alpha/2)\,\overline{|g|^2}` plus the average slack (derived, exact;
+every quantity measured).
 
 Expect the exponent -1/2 for regret and bound, no crossing in any run, and the least loss to approach the
 optimum far faster than the theorem's average does: the bound is about averages.

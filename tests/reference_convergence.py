@@ -1,4 +1,4 @@
-"""The convergence theory in slow loops, written from theory/paper4_convergence_ntk.md.
+"""The convergence theory in slow loops, written from the equations of docs/convergence.rst.
 
 One neuron, one sample, one net point at a time; Python floats and inner products of vectors. Quadratic ReLU,
 Huber loss (width 1/2), signs +1 for the first half of the neurons, ties within 1e-10 to the first candidate.

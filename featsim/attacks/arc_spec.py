@@ -43,7 +43,8 @@ class ArcAttack(Spec):
 
     References
     ----------
-    .. [1] Theory note paper4_convergence_ntk, sections 1 and 2 [choice].
+    .. [1] Gao et al., arXiv:1906.07916: any perturbation sets [recalled]; arcs, nets and the rule for ties
+       are a [choice].
     """
 
     kind: ClassVar[str] = "arc-attack"

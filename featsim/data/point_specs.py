@@ -48,8 +48,8 @@ class CircleSpec(Spec):
 
     References
     ----------
-    .. [1] Theory note paper4_convergence_ntk, section 1: unit sphere with a constant
-       coordinate [recalled], the circle family [choice].
+    .. [1] Gao et al., arXiv:1906.07916: unit sphere with a constant coordinate [recalled]; the circle
+       family is a [choice].
     """
 
     kind: ClassVar[str] = "circle"
@@ -111,7 +111,8 @@ class SphereSliceSpec(Spec):
 
     References
     ----------
-    .. [1] Theory note paper4_convergence_ntk, section 1, general-d family [choice].
+    .. [1] Gao et al., arXiv:1906.07916: unit sphere with a constant coordinate [recalled]; points at a
+       least distance are a [choice].
     """
 
     kind: ClassVar[str] = "sphere-slice"
@@ -163,7 +164,8 @@ class SeparatedSphereSpec(Spec):
 
     References
     ----------
-    .. [1] Theory note paper4_convergence_ntk, section 7, protocol of C12 [choice].
+    .. [1] Gao et al., arXiv:1906.07916, capacity theorem: radii relative to half the separation [source in
+       words]; random points of a sphere are a [choice].
     """
 
     kind: ClassVar[str] = "separated-sphere"

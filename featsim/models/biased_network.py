@@ -30,8 +30,8 @@ class BiasedReluSpec(Spec):
 
     References
     ----------
-    .. [1] Theory note paper4_convergence_ntk, section 7, protocol of C12 [choice]; start with w of
-       variance 2/d, b and c zero, v of variance 1/m [choice].
+    .. [1] Gao et al., arXiv:1906.07916, capacity theorem [source in words]; the network, its training and
+       the start with w of variance 2/d, b and c zero, v of variance 1/m are a [choice].
     """
 
     kind: ClassVar[str] = "biased-relu-network"

@@ -68,7 +68,7 @@ def least_width(
 
     References
     ----------
-    .. [1] Theory note paper4_convergence_ntk, section 7, protocol of C12 [choice].
+    .. [1] Gao et al., arXiv:1906.07916, capacity theorem [source in words]; this protocol is a [choice].
     """
     check_integer("n_starts", n_starts, minimum=1)
     n_runs = 0

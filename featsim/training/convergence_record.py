@@ -1,4 +1,4 @@
-"""What is recorded of projected descent: section 4 of the theory note."""
+"""What is recorded of projected descent: losses, moves, laziness and regret before every step."""
 
 from __future__ import annotations
 

@@ -262,7 +262,7 @@ class ConvergenceStepper:
         }
 
     def _regret(self, step: int, sums: FloatArray, terms: FloatArray) -> Arrays:
-        """Both sides of the inequality 6(a) over the updates before `step`; nan where there is none."""
+        """Both sides of the regret inequality over the updates before `step`; nan where there is none."""
         left, right = self._sides(sums, step) if step else (np.nan, np.nan)
         named = dict(zip(_SUMS, terms, strict=True))
         return {
@@ -279,7 +279,7 @@ class ConvergenceStepper:
         return float(sums[0]) / n_steps, float(right) / n_steps
 
     def _check_regret(self, sums: FloatArray, n_steps: int) -> None:
-        """Stop where 6(a) fails by more than rounding: it is exact, so that the update would be wrong."""
+        """Stop where the regret inequality fails by more than rounding: only a wrong update can do that."""
         if "comparator" not in self._start:
             return
         left, right = self._sides(sums, n_steps)

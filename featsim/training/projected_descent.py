@@ -41,8 +41,8 @@ class ProjectedDescent(Schedule):
 
     References
     ----------
-    .. [1] Gao et al., arXiv:1906.07916, algorithm [recalled]; theory note paper4_convergence_ntk,
-       sections 3 and 4.
+    .. [1] Gao et al., arXiv:1906.07916, algorithm of the convergence theorem [recalled]; what is recorded is
+       a [choice].
     """
 
     kind: ClassVar[str] = "projected-descent"

@@ -1,7 +1,8 @@
 """Claims of Gao et al., arXiv:1906.07916 (C1 to C13 of docs/convergence.rst) at their quick size.
 
 The paper's text could not be read; settings and thresholds are ours [choice], its statements [recalled] or
-[source] as each claim says. Rules: the note's own, or its measured value to three standard errors.
+[source] as each claim says. Rules: thresholds stated before the runs, or values of a
+reference implementation to three standard errors.
 """
 
 import numpy as np

@@ -43,7 +43,7 @@ def problem(rng):
 
 
 def slow_recursion(gram, signs, loss, step_size, n_steps, radius):
-    """Section 6(b), one coefficient and one net point at a time."""
+    """The recursion of the tangent model, one coefficient and one net point at a time."""
     n = len(signs)
     size, beta, losses = len(gram) // n, np.zeros(len(gram)), []
     for _ in range(n_steps + 1):

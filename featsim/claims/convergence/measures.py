@@ -80,7 +80,7 @@ def regret_by_horizon(run: Run, horizons: Sequence[int], n_optimum: int = OPTIMU
 
     Returns arrays over T: ``regret`` (average attacked loss less the robust loss of W*), ``bound``
     (:math:`D^2/(2\alpha T) + (\alpha/2)` average of squared gradients + average slack), ``gap`` (least
-    attacked loss less the robust loss of W*) and ``violation`` of the inequality 6(a).
+    attacked loss less the robust loss of W*) and ``violation`` of the regret inequality.
     """
     radius = run.scenario.trainings["adversarial"].schedule.ball_radius  # type: ignore[attr-defined]
     optimum, best = _optimum(run.scenario, run.seed, n_optimum)
@@ -162,7 +162,7 @@ def nets(run: Run) -> FloatArray:
 
 
 def overlay(run: Run, widths: Sequence[int], step_size: float, n_steps: int) -> Numbers:
-    """Compare trained networks on their nets with the infinite-width recursion 6(b).
+    """Compare trained networks on their nets with the recursion of infinite width.
 
     ``rms`` and ``score_rms`` have one entry per width: root mean square differences of the attacked loss
     over the steps, and of all scores on the nets; ``theory`` and ``simulated`` (widths) are the losses.
@@ -195,7 +195,7 @@ def overlay(run: Run, widths: Sequence[int], step_size: float, n_steps: int) -> 
 
 
 def primal_and_dual(run: Run) -> float:
-    """Return the largest difference between training the tangent model and its recursion 6(b)."""
+    """Return the largest difference between training the tangent model and its recursion."""
     points, model = nets(run), run.scenario.model
     schedule: Any = run.scenario.trainings["adversarial"].schedule
     start = run.trace["weights"][0]
@@ -212,7 +212,7 @@ def primal_and_dual(run: Run) -> float:
 
 
 def mirror_course(run: Run, widths: Sequence[int]) -> Numbers:
-    """Compare the two-mirror-point recursion 6(c) with the kernel's own and with trained networks.
+    """Compare the two-mirror-point recursion with the kernel's own and with trained networks.
 
     ``errors`` are the largest differences of the loss of each width, ``simulated`` its mean margins.
     """
@@ -243,7 +243,7 @@ def mirror_course(run: Run, widths: Sequence[int]) -> Numbers:
 
 
 def planting_sweep(run: Run, widths: Sequence[int], tolerance: float) -> Numbers:
-    """Plant the robust interpolant of the closed kernel in networks of several widths (6(d))."""
+    """Plant the robust interpolant of the closed kernel in networks of several widths."""
     kernel, points = closed_kernel(run.scenario), nets(run)
     size = len(points) // run.data.n_samples
     gram = kernel.matrix(points, points)

@@ -76,7 +76,8 @@ def dual_recursion(
 
     References
     ----------
-    .. [1] Theory note paper4_convergence_ntk, section 6 (b) [derived].
+    .. [1] Algorithm of Gao et al., arXiv:1906.07916 [recalled], applied to the tangent model; by the
+       representer theorem it stays in the span of the kernel on the nets [derived].
     """
     signs = check_array("signs", signs, ("n",))
     size = len(gram)

@@ -26,7 +26,8 @@ def mirror_margins(rate: float, step_size: float, n_steps: int) -> FloatArray:
 
     References
     ----------
-    .. [1] Theory note paper4_convergence_ntk, section 6 (c) [derived].
+    .. [1] The recursion of :func:`dual_recursion` for two points that mirror each other, whose near ends stay
+       the worst points [derived].
     """
     gain = check_real("step_size", step_size, above=0.0) * check_real("rate", rate, above=0.0) / 2.0
     margins = np.zeros(check_integer("n_steps", n_steps, minimum=1) + 1)

@@ -47,7 +47,8 @@ def plant(network: Linearised, points: FloatArray, coefficients: FloatArray) -> 
 
     References
     ----------
-    .. [1] Theory note paper4_convergence_ntk, section 6 (d) [derived].
+    .. [1] Gao et al., arXiv:1906.07916, a robust network near the start [recalled]; this construction of its
+       weights is [derived].
     """
     return np.asarray(network.weights + network.weight_gradient(points, coefficients[:, None]))
 

@@ -93,7 +93,8 @@ def regret_sides(
 
     References
     ----------
-    .. [1] Theory note paper4_convergence_ntk, section 6 (a) [derived].
+    .. [1] Gao et al., arXiv:1906.07916, online-learning step of the convergence theorem [recalled]; exact
+       form with slack, for every network and step size [derived].
     """
     check_real("step_size", step_size, above=0.0)
     steps = np.arange(1, len(terms["slack"]) + 1)
