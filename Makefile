@@ -19,6 +19,9 @@ endif
 FIGDIR := figures$(SIZE:%=/%)
 RESDIR := results$(SIZE:%=/%)
 
+# Figures are drawn side by side, each by one process; a single figure uses the cores itself.
+JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+
 FIGURES := $(sort $(patsubst experiments/plot_%.py,%,$(wildcard experiments/plot_*.py)))
 # A result depends on everything that the package computes and draws with.
 SOURCES := $(shell find featsim -name '*.py' -o -name '*.npz' -o -name '*.mplstyle') $(wildcard experiments/_*.py)
@@ -35,6 +38,7 @@ help: ## list the targets
 	@echo 'Variables:'
 	@echo '  QUICK=1        figures at test size, into figures/quick and results/quick'
 	@echo '  FULL=1         figures at full size, into figures/full and results/full'
+	@echo '  JOBS=N         figures drawn at the same time (default: the number of cores)'
 	@echo '  PYTHON=...     the Python (3.11 to 3.13) that makes $(VENV); now $(PYTHON)'
 
 # --- Environment. One stamp for what figures need, one for what developing needs. ---
@@ -78,7 +82,10 @@ coverage: $(VENV)/.installed-dev ## measure which lines the tests run (compiled 
 # --- Results ---
 
 .PHONY: figures claims bench
-figures: $(FIGURES:%=$(FIGDIR)/%.png) $(FIGURES:%=$(FIGDIR)/%.pdf) $(FIGURES:%=$(RESDIR)/%.npz) ## draw every figure
+# A make that was itself called with -j keeps its own number of jobs.
+figures: | $(VENV)/.installed ## draw every figure
+	@TQDM_DISABLE=1 $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS)) \
+	  SCRIPT_OPTIONS='--jobs 1' $(FIGURES:%=$(FIGDIR)/%.png) $(FIGURES:%=$(FIGDIR)/%.pdf) $(FIGURES:%=$(RESDIR)/%.npz)
 
 # Explicit targets, so that make does not take the pictures for intermediate files.
 FIGURE_TARGETS := $(FIGURES:%=figure-%)
@@ -92,7 +99,7 @@ figure-%:
 # already computed; a script that forgets one is told so.
 $(FIGDIR)/%.png $(FIGDIR)/%.pdf $(RESDIR)/%.npz: experiments/plot_%.py $(SOURCES) | $(VENV)/.installed
 	@mkdir -p $(FIGDIR) $(RESDIR)
-	$(BIN)/python experiments/plot_$*.py --figures $(FIGDIR) --results $(RESDIR)$(SIZE:%= --%)
+	$(BIN)/python experiments/plot_$*.py --figures $(FIGDIR) --results $(RESDIR)$(SIZE:%= --%) $(SCRIPT_OPTIONS)
 	@for file in $(FIGDIR)/$*.png $(FIGDIR)/$*.pdf $(RESDIR)/$*.npz; do \
 	  test -s $$file || { echo "experiments/plot_$*.py did not write $$file" >&2; exit 1; }; done
 	@touch -c $(FIGDIR)/$*.png $(FIGDIR)/$*.pdf $(RESDIR)/$*.npz
