@@ -1,10 +1,13 @@
 """Predictions of the theories in plain NumPy, one subpackage for each theory."""
 
 from featsim.theory.cgro import (
+    ClosureFlow,
     ClosureStart,
     ClosureTrace,
+    FlowTrace,
     Phases,
     StageLaws,
+    closure_flow,
     closure_from_weights,
     detect_phases,
 )
@@ -41,6 +44,8 @@ from featsim.theory.purification import (
 )
 from featsim.theory.structured_data import (
     FeatureRadii,
+    GramStart,
+    GramTrace,
     Limits,
     Racer,
     RadiusWindow,
@@ -48,6 +53,7 @@ from featsim.theory.structured_data import (
     ReducedTrace,
     escape_radius,
     full_l2_window,
+    gram_from_weights,
     input_l2_linear_limit,
     input_l2_margin,
     input_l2_power_limit,
@@ -75,11 +81,15 @@ from featsim.theory.structured_data import (
 )
 
 __all__ = [
+    "ClosureFlow",
     "ClosureStart",
     "ClosureTrace",
     "DualTrace",
     "FeatureRadii",
+    "FlowTrace",
     "Gadget",
+    "GramStart",
+    "GramTrace",
     "Interpolant",
     "Limits",
     "Phases",
@@ -94,12 +104,14 @@ __all__ = [
     "SymmetricState",
     "alternating_residual",
     "circle_spectrum",
+    "closure_flow",
     "closure_from_weights",
     "comparator_terms",
     "detect_phases",
     "dual_recursion",
     "escape_radius",
     "full_l2_window",
+    "gram_from_weights",
     "half_accuracy_radius",
     "input_l2_linear_limit",
     "input_l2_margin",

@@ -15,16 +15,19 @@ from featsim.training.ramp_schedule import RampSchedule
 from featsim.training.run_spec import RunSpec
 from featsim.training.schedule import Recording, Schedule
 from featsim.training.stepper import Chunk, Stepper
+from featsim.training.time_schedules import FlowSchedule, RelativeSchedule
 from featsim.training.train import resume, train
 
 __all__ = [
     "Adam",
     "Chunk",
+    "FlowSchedule",
     "Mixture",
     "Progress",
     "ProjectedDescent",
     "RampSchedule",
     "Recording",
+    "RelativeSchedule",
     "RunSpec",
     "Schedule",
     "Stepper",

@@ -148,6 +148,7 @@ class PatchStepper:
         self._weights = check_array("initial_weights", weights, shape)
         self._batches = check_batches(batches, spec.schedule.n_steps, data.n_samples)
         self._plan = plan_attack(spec.attack, data, shape[0] * shape[1])
+        self._step_size = spec.schedule.step_size
         known = data.robust_features is not None and data.nonrobust_features is not None
         self._features = data.features if known else np.empty((0, data.dim))
         self.quantities = choose_quantities(spec.recording.quantities, self.available(), _TABLES)
@@ -260,7 +261,7 @@ class PatchStepper:
             locked(self._features), locked(plan.basis), locked(plan.role_mask), pixels, n_pixels,
             plan.mode, plan.n_steps, plan.margin, plan.step_size, plan.unit, plan.radius, plan.whole,
             plan.linf,
-            k, m, model.power, model.smoothing, code, self.spec.schedule.step_size,
+            k, m, model.power, model.smoothing, code, self._step_size,
             last - first, step_flags(record, first, last), step_flags(keep, first, last), update,
             coef, rest, stats, kept,
         )  # fmt: skip

@@ -28,13 +28,16 @@ from featsim.training.baseline_stepper import BaselineStepper
 from featsim.training.capacity_stepper import CapacityStepper
 from featsim.training.cgro_stepper import CgroStepper
 from featsim.training.convergence_stepper import ConvergenceStepper
+from featsim.training.flow_stepper import FlowStepper
 from featsim.training.loop import run_paths, run_stepper
 from featsim.training.patch_stepper import PatchStepper
 from featsim.training.purification_stepper import PurificationStepper
+from featsim.training.relative_stepper import RelativeStepper
 from featsim.training.run_spec import RunSpec
 from featsim.training.schedule import Recording, Schedule
 from featsim.training.stepper import Stepper, StepperFactory
 from featsim.training.subspace import in_subspace, resumed
+from featsim.training.time_schedules import FlowSchedule, RelativeSchedule
 from featsim.validation import check_generator
 
 # Model spec -> update rule. A new theory adds a line.
@@ -47,6 +50,11 @@ _STEPPERS: dict[type[Spec], StepperFactory] = {
     SymmetricNetworkSpec: PurificationStepper,
     PolynomialSpec: BaselineStepper,
     FrozenGateSpec: BaselineStepper,
+}
+# Schedule spec -> the model it goes with, and its update rule.
+_BY_SCHEDULE: dict[type[Spec], tuple[type[Spec], StepperFactory]] = {
+    FlowSchedule: (PowerNetworkSpec, FlowStepper),
+    RelativeSchedule: (TwoLayerSpec, RelativeStepper),
 }
 
 
@@ -138,9 +146,9 @@ def train(
     >>> trace["nonrobust_coef"].shape
     (401, 4, 8)
     """
-    factory = _factory(model)
     if not isinstance(schedule, Schedule):
         raise TypeError(f"schedule must be a Schedule, got {type(schedule).__name__}")
+    factory = _factory(model, schedule)
     if recording is not None and not isinstance(recording, Recording):
         raise TypeError(f"recording must be a Recording or None, got {type(recording).__name__}")
     spec = RunSpec(
@@ -189,7 +197,7 @@ def resume(path: str | os.PathLike[str], *, progress: bool = False) -> Trace:
     run = RunFolder.open(folder, write=True)
     try:
         spec = spec_from_dict(run.spec)
-        stepper = resumed(_factory(spec.model).from_inputs(spec, run.inputs), run.inputs)
+        stepper = resumed(_factory(spec.model, spec.schedule).from_inputs(spec, run.inputs), run.inputs)
     except (KeyError, ValueError, TypeError) as error:
         run.close()
         if isinstance(error, TraceError):
@@ -198,11 +206,18 @@ def resume(path: str | os.PathLike[str], *, progress: bool = False) -> Trace:
     return _finish(run, target, stepper, spec, progress)
 
 
-def _factory(model: Any) -> StepperFactory:
+def _factory(model: Any, schedule: Schedule) -> StepperFactory:
     factory = _STEPPERS.get(type(model))
     if factory is None:
         names = ", ".join(cls.__name__ for cls in _STEPPERS)
         raise TypeError(f"model must be one of {names}, got {type(model).__name__}")
+    if type(schedule) in _BY_SCHEDULE:
+        partner, factory = _BY_SCHEDULE[type(schedule)]
+        if not isinstance(model, partner):
+            raise TypeError(
+                f"model must be a {partner.__name__} with a {type(schedule).__name__}, "
+                f"got {type(model).__name__}; use a Schedule"
+            )
     return factory
 
 

@@ -1,5 +1,6 @@
 """Predictions of the structured-data theory: reduced dynamics, race, saturation, limits."""
 
+from featsim.theory.structured_data.gram_recursion import GramStart, GramTrace, gram_from_weights
 from featsim.theory.structured_data.limits_input import (
     input_l2_linear_limit,
     input_l2_margin,
@@ -43,6 +44,8 @@ from featsim.theory.structured_data.start import ReducedStart, reduced_from_weig
 
 __all__ = [
     "FeatureRadii",
+    "GramStart",
+    "GramTrace",
     "Limits",
     "Racer",
     "RadiusWindow",
@@ -50,6 +53,7 @@ __all__ = [
     "ReducedTrace",
     "escape_radius",
     "full_l2_window",
+    "gram_from_weights",
     "input_l2_linear_limit",
     "input_l2_margin",
     "input_l2_power_limit",

@@ -1,0 +1,132 @@
+"""Descent of the two-layer patch network in steps as long as the coefficients allow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from featsim.data import PatchData
+from featsim.kernels import patch_network as kernel
+from featsim.training.patch_stepper import PatchStepper
+from featsim.training.run_spec import RunSpec
+from featsim.training.stepper import Arrays, Chunk
+from featsim.training.time_schedules import RelativeSchedule
+from featsim.validation import FloatArray, IntArray
+
+_LOOK_EVERY = 10  # steps between looks at the loss, which is only known where it is recorded
+
+
+class RelativeStepper(PatchStepper):
+    """Update rule of a TwoLayerSpec under a :class:`RelativeSchedule`.
+
+    Parameters
+    ----------
+    spec : RunSpec
+        Configuration; its schedule is a RelativeSchedule.
+    data : PatchData
+        Training data with known features.
+    weights : array_like, shape (k, m, d)
+        Initial weights.
+    batches : array_like of int, shape (n_steps, 0)
+        Full batch.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the parts do not fit together, or the data have no features whose coefficients could be read.
+    """
+
+    def __init__(self, spec: RunSpec, data: PatchData, weights: Any, batches: Any) -> None:
+        super().__init__(spec, data, weights, batches)
+        if not isinstance(spec.schedule, RelativeSchedule):
+            raise TypeError(f"schedule must be a RelativeSchedule, got {type(spec.schedule).__name__}")
+        if not len(self._features):
+            raise ValueError("data must have features for a RelativeSchedule, which reads their coefficients")
+        self._rule = spec.schedule
+        self.axes = {**self.axes, "time": ("step",)}
+        self._loss = kernel.STATISTICS.index(
+            "clean_loss" if self._plan.mode == kernel.CLEAN else "attacked_loss"
+        )
+
+    def initial_state(self) -> Arrays:
+        """Return the initial weights, with the elapsed time and whether the run has stopped moving."""
+        return {**super().initial_state(), "time": np.zeros(()), "stopped": np.zeros((), dtype=np.int64)}
+
+    def _run(
+        self, state: Arrays, first: int, last: int, record: IntArray, keep: IntArray, *, update: bool
+    ) -> Chunk:
+        state = dict(state)
+        parts: list[Arrays] = []
+        recorded, stored = set(record.tolist()), set(keep.tolist())
+        done = 0
+        for step in range(first, last):
+            here = np.array([step], dtype=np.int64)
+            wanted = here[: int(step in recorded)], here[: int(step in stored)]
+            if update and not state["stopped"]:
+                part, state, finite = self._step(state, step, *wanted)
+            elif len(wanted[0]) or len(wanted[1]) or not update:
+                chunk = super()._run(state, step, step + 1, *wanted, update=False)
+                part, finite = chunk.records, chunk.n_done == 1
+            else:
+                part, finite = {}, True
+            if part and (len(part["steps"]) or len(part["weight_steps"])):
+                parts.append({**part, "time": np.full(len(part["steps"]), float(state["time"]))})
+            if not finite:
+                break
+            if update:
+                state["time"] = state.pop("next_time", state["time"])
+            done += 1
+        return Chunk(n_done=done, records=self._joined(parts), state=state)
+
+    def _step(
+        self, state: Arrays, step: int, record: IntArray, keep: IntArray
+    ) -> tuple[Arrays, Arrays, bool]:
+        """Do one update, shortened as the rule says. Return records, state and whether all is finite."""
+        rule, here = self._rule, np.array([step], dtype=np.int64)
+        if rule.stop_loss is not None and step % _LOOK_EVERY == 0:
+            found = super()._run(state, step, step + 1, here, here[:0], update=False)
+            if found.n_done and self._statistics[self._loss] < rule.stop_loss:
+                stopped = {**state, "stopped": np.ones((), dtype=np.int64)}
+                chunk = super()._run(state, step, step + 1, record, keep, update=False)
+                return chunk.records, stopped, chunk.n_done == 1
+        self._step_size = rule.step_size + rule.growth * float(state["time"])
+        chunk = super()._run(state, step, step + 1, record, keep, update=True)
+        if chunk.n_done == 0:
+            return chunk.records, state, False
+        before, moved = state["weights"], chunk.state["weights"] - state["weights"]
+        share = min(1.0, rule.largest_move / max(self._largest_move(before, moved), 1e-300))
+        after: Arrays = {
+            **state,
+            "weights": before + share * moved,
+            "next_time": np.asarray(float(state["time"]) + share * self._step_size),
+        }
+        return chunk.records, after, True
+
+    def _records(self, coef: FloatArray, rest: FloatArray, stats: FloatArray) -> Arrays:
+        if len(stats):
+            self._statistics = stats[-1]
+        return super()._records(coef, rest, stats)
+
+    def _largest_move(self, weights: FloatArray, moved: FloatArray) -> float:
+        """Largest move of own-class coefficients, relative to the largest of class and kind."""
+        k = len(weights)
+        features = self._features.reshape(2, k, -1)
+        here = np.abs(np.einsum("imd,jid->jim", weights, features)).max(axis=2)
+        change = np.abs(np.einsum("imd,jid->jim", moved, features)).max(axis=2)
+        return float(np.max(np.divide(change, here, out=np.zeros_like(change), where=here > 0.0)))
+
+    def _joined(self, parts: list[Arrays]) -> Arrays:
+        if not parts:
+            empty = np.empty(0, dtype=np.int64)
+            parts = [{**self._records(*self._no_records()), "steps": empty, "weight_steps": empty,
+                      "weights": np.empty((0, *self._weights.shape)), "time": np.empty(0)}]  # fmt: skip
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _no_records(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        k, m, _ = self._weights.shape
+        return (
+            np.empty((0, k * m, len(self._features))),
+            np.empty((0, k * m)),
+            np.empty((0, kernel.N_STATISTICS)),
+        )
