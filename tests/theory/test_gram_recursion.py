@@ -55,14 +55,14 @@ def test_noise_spread_and_vectors(name, rng):
     compare(data, NETWORK.initial_weights(3, 40, rng), *ATTACKS[name])
 
 
-@pytest.mark.parametrize("dim", [1e3, 1e8])
-def test_coordinates_at_any_dimension(dim, rng):
+@pytest.mark.parametrize(("dim", "n_steps", "step_size"), [(1e3, 60, 10.0), (1e8, 290, 300.0)])
+def test_coordinates_at_any_dimension(dim, n_steps, step_size, rng):
     """The scale is chosen so that coefficients move: at a fixed one nothing does at huge d."""
     spec = GramPatchSpec(n_classes=3, n_nonrobust_patches=12, dim=dim, noise_norm=0.1)
     model = NETWORK.replace(init_std=0.1 / np.sqrt(dim))
     data = spec.sample_for(model, 6, rng)
     weights = spec.initial_weights(model, data, rng)
-    compare(data, weights, *ATTACKS["margin"], n_steps=60, step_size=0.3 * np.sqrt(dim))
+    compare(data, weights, *ATTACKS["margin"], n_steps=n_steps, step_size=step_size)
 
 
 def test_counts_stand_for_repeats_and_agree_with_the_noise_free_recursion(rng):

@@ -94,9 +94,7 @@ class GramStart:
             raise ValueError(f"table must have shape (2k, k m) with k >= 2 classes, got {features.shape}")
         labels = np.asarray(self.labels, dtype=np.int64)
         if labels.ndim != 1 or not len(labels) or rows % len(labels):
-            raise ValueError(
-                f"labels must be one per sample of P patches, got {labels.shape}"
-            )
+            raise ValueError(f"labels must be one per sample of P patches, got {labels.shape}")
         for name, value in {
             "preactivations": Z,
             "table": features,
@@ -190,7 +188,7 @@ class GramStart:
         wanted = set(steps.tolist())
         for step in range(n_steps + 1):
             loss = state.attack(ascent)
-            if not (math.isfinite(sum(loss)) and np.isfinite(state.S).all()):
+            if not (math.isfinite(sum(loss)) and np.isfinite(state.S).all() and np.isfinite(state.H).all()):
                 raise ValueError(f"the recursion must stay finite, got nan or inf at step {step}; "
                                  "try a smaller step_size")  # fmt: skip
             if step in wanted:
