@@ -9,24 +9,36 @@ from featsim.evaluation.flatness import (
     line_flip_distance,
     line_profile,
 )
+from featsim.evaluation.gram_population import (
+    FeaturePopulation,
+    LinePopulation,
+    Share,
+    feature_population,
+    line_population,
+)
 from featsim.evaluation.parts import PartAccuracy, clean_accuracy, part_accuracy
 from featsim.evaluation.population import Population, PopulationAccuracy, population
 from featsim.evaluation.strongest import robust_interval, strongest_attack
 
 __all__ = [
     "Evaluation",
+    "FeaturePopulation",
     "Flatness",
+    "LinePopulation",
     "PartAccuracy",
     "Population",
     "PopulationAccuracy",
     "RobustAccuracy",
+    "Share",
     "ball_flatness",
     "certify_model",
     "clean_accuracy",
     "companion_ratio",
     "evaluate",
+    "feature_population",
     "line_flatness",
     "line_flip_distance",
+    "line_population",
     "line_profile",
     "part_accuracy",
     "population",

@@ -95,7 +95,8 @@ class RelativeStepper(PatchStepper):
         if chunk.n_done == 0:
             return chunk.records, state, False
         before, moved = state["weights"], chunk.state["weights"] - state["weights"]
-        share = min(1.0, rule.largest_move / max(self._largest_move(before, moved), 1e-300))
+        relative, shift = self._largest_moves(before, moved)
+        share = min(1.0, rule.largest_move / max(relative, 1e-300), rule.largest_shift / max(shift, 1e-300))
         after: Arrays = {
             **state,
             "weights": before + share * moved,
@@ -108,13 +109,14 @@ class RelativeStepper(PatchStepper):
             self._statistics = stats[-1]
         return super()._records(coef, rest, stats)
 
-    def _largest_move(self, weights: FloatArray, moved: FloatArray) -> float:
-        """Largest move of own-class coefficients, relative to the largest of class and kind."""
+    def _largest_moves(self, weights: FloatArray, moved: FloatArray) -> tuple[float, float]:
+        """Largest move of own-class coefficients, relative to the largest of class and kind, and as it is."""
         k = len(weights)
         features = self._features.reshape(2, k, -1)
         here = np.abs(np.einsum("imd,jid->jim", weights, features)).max(axis=2)
         change = np.abs(np.einsum("imd,jid->jim", moved, features)).max(axis=2)
-        return float(np.max(np.divide(change, here, out=np.zeros_like(change), where=here > 0.0)))
+        relative = np.divide(change, here, out=np.zeros_like(change), where=here > 0.0)
+        return float(relative.max()), float(change.max())
 
     def _joined(self, parts: list[Arrays]) -> Arrays:
         if not parts:

@@ -72,8 +72,10 @@ class FlowSchedule(Schedule):
 class RelativeSchedule(Schedule):
     r"""Steps of gradient descent as long as the coefficients allow, the same at any dimension.
 
-    A step is :math:`\min(\eta_0 + g\,t,\ \cdot)` at elapsed time t, shortened so that no class moves its
-    own-class coefficients of u, or of v, by more than a share of the largest of them. It reads inner
+    A step is :math:`\eta_0 + g\,t` at elapsed time t, shortened so that no class moves its own-class
+    coefficients of u, or of v, by more than a share of the largest of them, and none by more than a fixed
+    amount: a share of a large coefficient is many logits, too coarse while another class is still
+    undecided. It reads inner
     products alone, so it commutes with rotations, and the number of steps grows like the logarithm of the
     time. The trace holds the elapsed time as ``"time"``.
 
@@ -87,6 +89,8 @@ class RelativeSchedule(Schedule):
         Full batch only.
     largest_move : float
         Largest relative move of a class's largest coefficient per step, in (0, 1].
+    largest_shift : float
+        Largest move of an own-class coefficient per step, > 0; inf for none.
     growth : float
         g: how much of the elapsed time a step may take, at least 0.
     stop_loss : float or None
@@ -107,6 +111,7 @@ class RelativeSchedule(Schedule):
 
     n_steps: int = 5000
     largest_move: float = 0.05
+    largest_shift: float = 0.2
     growth: float = 0.05
     stop_loss: float | None = None
 
@@ -116,6 +121,8 @@ class RelativeSchedule(Schedule):
             raise ValueError(f"batch_size must be None with relative steps, got {self.batch_size}")
         moved = check_real("largest_move", self.largest_move, above=0.0, maximum=1.0)
         object.__setattr__(self, "largest_move", moved)
+        shift = check_real("largest_shift", self.largest_shift, above=0.0, finite=False)
+        object.__setattr__(self, "largest_shift", shift)
         object.__setattr__(self, "growth", check_real("growth", self.growth, minimum=0.0))
         if self.stop_loss is not None:
             object.__setattr__(self, "stop_loss", check_real("stop_loss", self.stop_loss, above=0.0))

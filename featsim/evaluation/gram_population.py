@@ -1,0 +1,316 @@
+r"""Accuracy on fresh samples by Gaussians of the filters' dimension, at any dimension of the data.
+
+A fresh noise patch acts on a network only through :math:`W\xi \sim N(0, \sigma^2 W \Pi W^\top)`. With
+:math:`W = [\text{feature part} \mid R^\top]`, R from a QR factorisation of the rest, fresh patches are drawn
+in dimension f + K instead of d: the exact law of every accuracy, for millions of samples.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from featsim.data import GramPatchSpec, GramSpace, PatchData, PatchDataSpec, SignalNoiseData, SignalNoiseSpec
+from featsim.kernels import patch_network as kernel
+from featsim.models import PowerNetwork, TwoLayerNetwork, margins, power_activation
+from featsim.validation import FloatArray, check_generator, check_integer, check_real
+
+_BLOCK_NUMBERS = 1 << 18  # a block's arrays stay in cache
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """A share of fresh samples.
+
+    Attributes
+    ----------
+    value : float
+        Share with a positive margin.
+    standard_error : float
+        Its standard error; 0 where every fresh sample of a class is the same.
+    """
+
+    value: float
+    standard_error: float
+
+
+@dataclasses.dataclass(frozen=True)
+class LinePopulation:
+    """A power network on fresh signal-plus-noise samples.
+
+    Attributes
+    ----------
+    n_samples : int
+        Fresh samples, each taken with both labels.
+    clean, fixed, worst : Share
+        Accuracy clean and under both line attacks.
+    noise_sd : float
+        Standard deviation of the noise part of the score.
+    """
+
+    n_samples: int
+    clean: Share
+    fixed: Share
+    worst: Share
+    noise_sd: float
+
+
+@dataclasses.dataclass(frozen=True)
+class FeaturePopulation:
+    """A two-layer patch network on fresh samples.
+
+    Attributes
+    ----------
+    n_samples : int
+        Fresh samples.
+    clean, feature_attacked : Share
+        Accuracy clean and under A-feat, the worst of its targets.
+    """
+
+    n_samples: int
+    clean: Share
+    feature_attacked: Share
+
+
+def filter_coordinates(
+    filters: FloatArray, features: FloatArray, scale: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    r"""Return filters in the smallest coordinates in which fresh noise is standard normal.
+
+    Parameters
+    ----------
+    filters : ndarray, shape (K, r)
+        W.
+    features : ndarray, shape (f, r)
+        Orthonormal features.
+    scale : ndarray, shape (r,)
+        Standard deviation of fresh noise along each axis; the same on the features' span.
+
+    Returns
+    -------
+    along : ndarray, shape (K, f)
+        Feature coefficients :math:`W F^\top`.
+    rest : ndarray, shape (K, min(K, r))
+        :math:`R^\top` with :math:`R^\top R` the covariance of the rest's products with noise.
+    """
+    along = filters @ features.T
+    outside = (filters - along @ features) * scale
+    factor: FloatArray = np.linalg.qr(outside.T)[1]
+    return along, np.ascontiguousarray(factor.T)
+
+
+# ------------------------------------------------------------------------------ signal plus noise
+
+
+def line_population(
+    network: PowerNetwork,
+    data: SignalNoiseData,
+    radius: float,
+    n_samples: int,
+    rng: np.random.Generator,
+    *,
+    left: float | None = None,
+) -> LinePopulation:
+    r"""Evaluate on fresh samples, clean and on the signal line, without drawing a patch.
+
+    Every noise part is taken with both labels. For the odd network that is
+    :math:`P(V > -s) = 1/2 + P(|V| < s)/2`, whose error near 1/2 is far below the binomial one.
+
+    Parameters
+    ----------
+    network : PowerNetwork
+        Trained network.
+    data : SignalNoiseData
+        Its training samples, drawn from a SignalNoiseSpec or a GramSignalNoiseSpec.
+    radius : float
+        :math:`\delta \ge 0`.
+    n_samples : int
+        Fresh samples, at least 2.
+    rng : numpy.random.Generator
+        Source of randomness.
+    left : float, optional
+        :math:`\alpha - \delta` by itself, where the difference would lose digits.
+
+    Returns
+    -------
+    LinePopulation
+        Accuracies with their standard errors.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is impossible, or the data do not say how they were drawn.
+
+    References
+    ----------
+    .. [1] Documentation, page "Gram space", section "Fresh samples" [derived].
+    """
+    spec: Any = data.spec
+    if not isinstance(spec, (SignalNoiseSpec, GramSpace)) or not isinstance(data, SignalNoiseData):
+        raise ValueError("data must be sampled from a specification; use population() for your own arrays")
+    delta = check_real("radius", radius, minimum=0.0)
+    n = check_integer("n_samples", n_samples, minimum=2)
+    check_generator("rng", rng)
+    alpha = data.signal_strength
+    place = alpha - delta if left is None else check_real("left", left, maximum=alpha)
+    rest = _rest(network.filters, data.signal[None], spec, data)[1]
+    noise = _noise_scores(network, rest, data.n_patches - 1, n, rng)
+    positions = {"clean": (alpha,), "fixed": (place,), "worst": _worst_places(alpha, place)}
+    found = {name: _both_labels(network, data.signal, where, noise) for name, where in positions.items()}
+    return LinePopulation(n_samples=n, noise_sd=float(noise.std()), **found)
+
+
+def _worst_places(alpha: float, left: float) -> tuple[float, ...]:
+    """Where the exact attack may put a signal patch of label +1: both ends, and 0 if inside."""
+    ends = (left, 2.0 * alpha - left)
+    return (*ends, 0.0) if left <= 0.0 else ends
+
+
+def _both_labels(
+    network: PowerNetwork, signal: FloatArray, places: tuple[float, ...], noise: FloatArray
+) -> Share:
+    """Share of y f > 0 over noise and both labels, at the worst of the places (times y)."""
+    hits = np.zeros(len(noise))
+    for y in (1.0, -1.0):
+        score = float(np.min(y * network.line_score(signal, y * np.array(places))))
+        hits += 0.5 * (score + y * noise > 0.0)
+    return Share(float(hits.mean()), float(hits.std()) / math.sqrt(len(noise)))
+
+
+def _noise_scores(
+    network: PowerNetwork, rest: FloatArray, n_patches: int, n: int, rng: np.random.Generator
+) -> FloatArray:
+    scores = np.empty(n)
+    block = max(1, _BLOCK_NUMBERS // (n_patches * rest.shape[1]))
+    for start in range(0, n, block):
+        size = min(block, n - start)
+        z = rng.standard_normal((size * n_patches, rest.shape[1])) @ rest.T
+        values = power_activation(z, network.power, network.activation) @ network.signs
+        scores[start : start + size] = values.reshape(size, n_patches).sum(axis=1)
+    return scores
+
+
+# ------------------------------------------------------------------------------ structured data
+
+
+def feature_population(
+    network: TwoLayerNetwork,
+    data: PatchData,
+    radius: float,
+    n_samples: int,
+    rng: np.random.Generator,
+) -> FeaturePopulation:
+    r"""Evaluate on fresh samples, clean and under the feature attack, without drawing a patch.
+
+    Parameters
+    ----------
+    network : TwoLayerNetwork
+        Trained network.
+    data : PatchData
+        Its training samples, drawn from a PatchDataSpec or a GramPatchSpec.
+    radius : float
+        Radius of A-feat, per patch.
+    n_samples : int
+        Fresh samples, at least the number of classes.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    FeaturePopulation
+        Accuracies with their standard errors.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is impossible, or the data do not say how they were drawn.
+
+    References
+    ----------
+    .. [1] Documentation, page "Gram space", section "Fresh samples" [derived].
+    """
+    spec: Any = data.spec
+    if not _samples_features(spec) or data.nonrobust_features is None:
+        raise ValueError("data must be sampled from a specification; use run_attack for your own arrays")
+    reach = check_real("radius", radius, minimum=0.0)
+    n = check_integer("n_samples", n_samples, minimum=data.n_classes)
+    check_generator("rng", rng)
+    k, f = data.n_classes, 2 * data.n_classes
+    along, rest = _rest(network.weights.reshape(-1, data.dim), data.features, spec, data)
+    fixed = spec.noise_std == 0.0 and spec.strength_spread == 0.0 and not rest.any()
+    sampler = _FeatureSampler(spec, along, rest, 0.0 if spec.noise_off_features else spec.noise_std, reach)
+    hits, total = np.zeros(2), 0
+    block = max(k, _BLOCK_NUMBERS // (spec.n_patches * max(f + rest.shape[1], len(along))) // k * k)
+    n = k if fixed else n
+    while total < n:
+        size = min(block, n - total)
+        hits += sampler.hits(network, np.arange(total, total + size) % k, rng)
+        total += size
+    shares = hits / total
+    errors = np.zeros(2) if fixed else np.sqrt(shares * (1.0 - shares) / total)
+    clean, attacked = (Share(float(a), float(b)) for a, b in zip(shares, errors, strict=True))
+    return FeaturePopulation(n_samples=total, clean=clean, feature_attacked=attacked)
+
+
+def _samples_features(spec: Any) -> bool:
+    return isinstance(spec, (PatchDataSpec, GramPatchSpec))
+
+
+@dataclasses.dataclass(frozen=True)
+class _FeatureSampler:
+    """Fresh samples as preactivations, and the shares of them with a positive margin."""
+
+    spec: Any
+    along: FloatArray  # (K, 2k)
+    rest: FloatArray  # (K, K')
+    feature_noise: float
+    radius: float
+
+    def hits(self, network: TwoLayerNetwork, y: Any, rng: np.random.Generator) -> FloatArray:
+        """Count correct samples, clean and under the worst target of A-feat."""
+        spec, k = self.spec, self.spec.n_classes
+        n, P = len(y), spec.n_patches
+        robust = np.arange(P) < spec.n_robust_patches
+        strength = np.where(robust, spec.robust_strength, spec.nonrobust_strength) * np.ones((n, 1))
+        if spec.strength_spread > 0.0:
+            strength = strength * (1.0 + spec.strength_spread * (2.0 * rng.random((n, P)) - 1.0))
+        noise = self.feature_noise * rng.standard_normal((n, P, 2 * k))
+        own = np.where(robust, y[:, None], k + y[:, None])
+        Z = strength[:, :, None] * self.along.T[own] + noise @ self.along.T
+        Z += rng.standard_normal((n, P, self.rest.shape[1])) @ self.rest.T
+        measured = np.maximum(strength + noise[np.arange(n), :, k + y], 0.0)
+        given = spec.nonrobust_strength if spec.strength_spread == 0.0 else measured
+        removed = np.minimum(self.radius / math.sqrt(2.0), given) * np.ones((n, P))
+        written = np.sqrt(self.radius - removed) * np.sqrt(self.radius + removed)
+        parts = [self._class_sums(network, np.ascontiguousarray(Z[:, here])) for here in (robust, ~robust)]
+        clean = margins(parts[0] + parts[1], y) > 0.0
+        stand = np.ones(n, dtype=bool)
+        attackable = np.ascontiguousarray(Z[:, ~robust])
+        for offset in range(1, k):
+            target = (y + offset) % k
+            move = written[:, ~robust, None] * self.along.T[k + target][:, None, :]
+            move -= removed[:, ~robust, None] * self.along.T[k + y][:, None, :]
+            scores = parts[0] + self._class_sums(network, attackable + move)
+            stand = stand & (margins(scores, y) > 0.0)
+        # A-feat counts at the perturbed point: the clean point is not one of its iterates.
+        return np.array([clean.sum(), stand.sum()], dtype=np.float64)
+
+    def _class_sums(self, network: TwoLayerNetwork, Z: FloatArray) -> FloatArray:
+        values = np.empty(Z.size)
+        code = int(network.power) if network.power in (1.0, 2.0, 3.0, 4.0) else 0
+        kernel.activation(Z.reshape(-1), network.power, network.smoothing, code, values)
+        n, _, K = Z.shape
+        per_filter = values.reshape(n, -1, K).sum(axis=1)
+        sums: FloatArray = per_filter.reshape(n, self.spec.n_classes, -1).sum(axis=2)
+        return sums
+
+
+def _rest(
+    filters: FloatArray, features: FloatArray, spec: Any, data: PatchData
+) -> tuple[FloatArray, FloatArray]:
+    """Return feature coefficients and the filters' rest, scaled so that fresh noise is standard normal."""
+    scale = spec.fresh_scale(data) if isinstance(spec, GramSpace) else np.full(data.dim, spec.noise_std)
+    return filter_coordinates(filters, features, scale)
