@@ -19,7 +19,7 @@ from _figure import Arrays, Config, run_figure
 from matplotlib.figure import Figure
 
 from featsim.claims.cases import Run
-from featsim.claims.cgro.constructions import FILLS, covered, cube_scenario
+from featsim.claims.cgro.hard_cube import FILLS, covered, cube_scenario
 from featsim.data import HardCubeSpec
 from featsim.models import MemoriserSpec, memoriser_parameters
 from featsim.plotting import COLOURS, THEORY, new_figure

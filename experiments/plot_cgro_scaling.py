@@ -21,7 +21,7 @@ from scipy import stats
 
 from featsim.claims.cases import Run
 from featsim.claims.cgro.measures import closure_times
-from featsim.claims.cgro.transition import SIGNAL_SWEEP, TIME_LAWS, TIME_SWEEPS
+from featsim.claims.cgro.scaling import SIGNAL_SWEEP, TIME_LAWS, TIME_SWEEPS
 from featsim.plotting import THEORY, new_figure
 from featsim.scenarios import Scenario
 from featsim.specs import spec_from_dict

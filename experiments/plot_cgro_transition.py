@@ -19,7 +19,7 @@ from scipy import stats
 
 from featsim.claims.cases import Run
 from featsim.claims.cgro.measures import closure_times
-from featsim.claims.cgro.transition import crossing, size_sweep
+from featsim.claims.cgro.radius import crossing, size_sweep
 from featsim.plotting import THEORY, draw_seeds, new_figure
 from featsim.scenarios import Scenario
 from featsim.specs import spec_from_dict

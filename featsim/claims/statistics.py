@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from featsim.models import wilson_interval
 from featsim.validation import FloatArray, check_integer, check_real
 
 CONFIDENCE = 0.95
+_RESAMPLES = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -392,6 +394,42 @@ def logistic_crossing(x: npt.ArrayLike, hits: npt.ArrayLike, trials: npt.ArrayLi
     low, high = (inside.min(), inside.max()) if len(inside) else ends
     centre = float(found.x)
     return Estimate(centre, min(float(low), centre), max(float(high), centre), int(n.sum()))
+
+
+def resampled(values: npt.ArrayLike, statistic: Callable[[FloatArray], float]) -> Estimate:
+    """Return a statistic of all seeds together, with its percentile bootstrap interval over seeds.
+
+    For what is not a mean over seeds: the exponent of medians, the crossing of a mean.
+
+    Parameters
+    ----------
+    values : array_like, shape (n, ...)
+        What each seed gave; seeds are resampled whole.
+    statistic : callable
+        From an array of that shape to a number; nan where it has none.
+
+    Returns
+    -------
+    Estimate
+        Undefined if the statistic of all seeds is not finite. Resamples without a value are left out,
+        and counted in the note. One seed has no interval.
+    """
+    table = np.asarray(values, dtype=np.float64)
+    if not len(table):
+        return nothing()
+    value = float(statistic(table))
+    if not math.isfinite(value):
+        return undefined(len(table))
+    if len(table) == 1:
+        return Estimate(value, math.nan, math.nan, 1)
+    rng = np.random.default_rng(0)
+    draws = np.array([statistic(table[rng.integers(len(table), size=len(table))]) for _ in range(_RESAMPLES)])
+    kept = draws[np.isfinite(draws)]
+    note = f"{len(draws) - len(kept)} of {len(draws)} resamples have none" if len(kept) < len(draws) else ""
+    if not len(kept):
+        return Estimate(value, math.nan, math.nan, len(table), note=note)
+    low, high = np.quantile(kept, ((1.0 - CONFIDENCE) / 2.0, (1.0 + CONFIDENCE) / 2.0))
+    return Estimate(value, min(float(low), value), max(float(high), value), len(table), note=note)
 
 
 def three_standard_errors(estimate: Estimate, sd: float, n: int) -> float:

@@ -118,9 +118,6 @@ class Memoriser:
         of opposite classes; halfway between the two by default.
     clean_scale : float
         :math:`\kappa > 0`, before the clean score is cut to [-1, 1].
-    bound : float, optional
-        For l2: all inputs lie within this of every centre in every coordinate (the squares are
-        approximated on [0, bound]); by default the spread of the centres plus `outer_radius`.
 
     Raises
     ------
@@ -136,7 +133,6 @@ class Memoriser:
     norm: str = "linf"
     outer_radius: float | None = None
     clean_scale: float = 1.0
-    bound: float | None = None
 
     def __post_init__(self) -> None:
         centres = check_array("centres", self.centres, ("N", "D"))
@@ -158,11 +154,6 @@ class Memoriser:
             "radius": radius,
             "outer_radius": check_real("outer_radius", outer, above=radius, maximum=half),
             "clean_scale": check_real("clean_scale", self.clean_scale, above=0.0),
-            "bound": check_real(
-                "bound",
-                float(np.ptp(centres, axis=0).max()) + outer if self.bound is None else self.bound,
-                above=0.0,
-            ),
         }.items():
             object.__setattr__(self, name, value)
 
@@ -172,25 +163,33 @@ class Memoriser:
         return np.where(np.asarray(self.labels) == 1, 1.0, -1.0)
 
     @property
+    def reach(self) -> float:
+        r""":math:`\delta_2`, where the indicators end, given or chosen."""
+        return float(self.outer_radius or 0.0)
+
+    @property
     def n_tents(self) -> int:
-        r"""Tent maps per square (l2): the error of :math:`d^2` is below half the gap of the indicator."""
-        gap = float(self.outer_radius or 0.0) ** 2 - self.radius**2
-        error = self.centres.shape[1] * float(self.bound or 0.0) ** 2
+        r"""Tent maps per square (l2): the error of :math:`d^2` is below half the gap of the indicator.
+
+        Squares are approximated up to :math:`B = \delta_2`. A larger offset is out of reach of the
+        indicator anyway, and what stands for its square there is at least :math:`B^2`.
+        """
+        gap = self.reach**2 - self.radius**2
+        error = self.centres.shape[1] * self.reach**2
         return max(1, math.ceil(0.5 * math.log2(2.0 * error / gap) - 1.0))
 
     @property
     def square_error(self) -> float:
         r"""Largest error of the squared distance, :math:`D B^2 2^{-(2n+2)}`; it is never negative."""
-        D, B = self.centres.shape[1], float(self.bound or 0.0)
+        D, B = self.centres.shape[1], self.reach
         return float(D * B * B * 2.0 ** -(2 * self.n_tents + 2))
 
     @property
     def ramp(self) -> tuple[float, float]:
         """Where the soft indicator falls from 1 to 0: in the distance, for l2 in its approximated square."""
-        outer = float(self.outer_radius or 0.0)
         if self.norm == "l2":
-            return self.radius**2 + self.square_error, outer**2
-        return self.radius, outer
+            return self.radius**2 + self.square_error, self.reach**2
+        return self.radius, self.reach
 
     def scores(self, X: FloatArray) -> FloatArray:
         """Evaluate the formula directly, without layers: the reference for :meth:`network`.
@@ -209,7 +208,7 @@ class Memoriser:
         low, high = self.ramp
         offsets = np.abs(flat[:, None, :] - self.centres)
         if self.norm == "l2":
-            B = float(self.bound or 0.0)
+            B = self.reach
             distance = B * B * sawtooth_square(offsets / B, self.n_tents).sum(axis=2)
         else:
             distance = offsets.sum(axis=2) if self.norm == "l1" else offsets.max(axis=2)
@@ -235,14 +234,14 @@ def sawtooth_square(t: FloatArray, n_tents: int) -> FloatArray:
     Parameters
     ----------
     t : ndarray
-        Numbers in [0, 1].
+        Numbers at least 0.
     n_tents : int
         n, at least 1.
 
     Returns
     -------
     ndarray, shape of `t`
-        Too large by at most :math:`2^{-(2n+2)}`, which is attained.
+        On [0, 1] too large by at most :math:`2^{-(2n+2)}`, which is attained; beyond 1, at least 1.
     """
     g = np.asarray(t, dtype=np.float64)
     total = g.copy()
@@ -279,23 +278,42 @@ def separation(centres: FloatArray, labels: Any, norm: str) -> float:
     return float(cdist(one, other, metric).min())
 
 
-def memoriser_parameters(n_samples: int, dim: int, norm: str) -> int:
+def memoriser_parameters(n_samples: int, dim: int, norm: str, n_tents: int | None = None) -> int:
     r"""Return the number of non-zero parameters for generic data, in closed form.
 
     Parameters
     ----------
     n_samples, dim : int
         N and D.
-    norm : {"l1", "linf"}
+    norm : {"l1", "linf", "l2"}
         Norm of the balls.
+    n_tents : int, optional
+        n of the squares, :attr:`Memoriser.n_tents`; for l2 only, where it must be given.
 
     Returns
     -------
     int
-        :math:`6ND + 4N + 2D + 28` for l1; about :math:`10ND` for linf, counted along the tree of maxima.
+        :math:`6ND + 4N + 2D + 28` for l1; about :math:`10ND` for linf, counted along the tree of maxima;
+        :math:`(7n+6)ND + (n+4)N + 2D + 2n + 28` for l2.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range, or `n_tents` is missing or given for another norm.
+
+    References
+    ----------
+    .. [1] Li & Li, arXiv:2306.01271, Theorem 4.4: poly(D) + O~(ND) parameters [source]; the constants are
+       those of :class:`Memoriser` [derived].
     """
     N, D = check_integer("n_samples", n_samples, minimum=1), check_integer("dim", dim, minimum=1)
-    if check_choice("norm", norm, ("l1", "linf")) == "l1":
+    check_choice("norm", norm, NORMS)
+    if (norm == "l2") != (n_tents is not None):
+        raise ValueError(f"n_tents must be given for l2 and for no other norm, got {n_tents} for {norm}")
+    if n_tents is not None:
+        n = check_integer("n_tents", n_tents, minimum=1)
+        return N * ((7 * n + 6) * D + n + 4) + 2 * D + 2 * n + 28
+    if norm == "l1":
         return 6 * N * D + 4 * N + 2 * D + 28
     units, tree, levels = [2] * D, 0, 0
     while len(units) > 1:

@@ -106,7 +106,7 @@ def _squares(memoriser: Memoriser) -> tuple[list[Layer], Any]:
     Units of a layer: (g)_+ and (g - 1/2)_+ of each coordinate, g the tent map so far, and the sum
     over coordinates of :math:`t - \sum g_s/4^s`, which is never negative.
     """
-    D, B = memoriser.centres.shape[1], float(memoriser.bound or 0.0)
+    D, B = memoriser.centres.shape[1], memoriser.reach
     read = np.kron(np.eye(D), np.ones((1, 2))) / B  # t from the two offset units
     half = np.tile([0.0, -0.5], D)
     first = np.vstack([np.repeat(read, 2, axis=0), read.sum(axis=0, keepdims=True)])

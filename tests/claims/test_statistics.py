@@ -123,3 +123,24 @@ def test_logistic_crossing_of_a_falling_probability():
     up = statistics.logistic_crossing([0.0, 1.0, 2.0, 3.0], [1, 3, 8, 10], [10, 10, 10, 10])
     down = statistics.logistic_crossing([0.0, 1.0, 2.0, 3.0], [9, 7, 2, 0], [10, 10, 10, 10])
     assert down == up
+
+
+def test_resampled_interval_of_a_mean_is_about_students(rng):
+    x = rng.normal(1.0, 1.0, size=40)
+    found = statistics.resampled(x, lambda table: float(table.mean()))
+    student = statistics.mean(x)
+    assert found.value == student.value and found.n == 40
+    # A percentile bootstrap of 40 numbers is a little narrower than Student's interval.
+    assert 0.7 < (found.high - found.low) / (student.high - student.low) < 1.05
+
+
+def test_resampled_counts_what_has_no_value_and_refuses_what_has_none():
+    def spread_only(table):
+        return math.nan if (table == table[0]).all() else float(table.mean())
+
+    found = statistics.resampled([1.0, 2.0, 3.0], spread_only)
+    assert found.value == 2.0 and "of 1000 resamples have none" in found.note
+    none = statistics.resampled([1.0, 2.0], lambda t: math.nan)
+    assert math.isnan(none.value) and none.n == 2 and not at_least(0.0).holds(none)
+    assert statistics.resampled([], lambda t: 1.0).n == 0
+    assert math.isnan(statistics.resampled([1.0], lambda t: float(t.mean())).low)

@@ -116,7 +116,7 @@ def test_bad_input_is_refused(call, match):
 
 
 @pytest.mark.parametrize(("n", "d"), [(10, 10), (100, 100)])
-def test_parameter_counts_of_the_note(n, d, rng):
+def test_parameter_counts_of_the_closed_form(n, d, rng):
     X, y = rng.uniform(size=(n, d)), np.arange(n) % 2
     wanted = {("l1", 10): 688, ("l1", 100): 60628, ("linf", 10): 1066, ("linf", 100): 100442}
     for norm in ("l1", "linf"):
@@ -125,6 +125,11 @@ def test_parameter_counts_of_the_note(n, d, rng):
             radius=0.3 * separation(X, y, norm),
         )  # fmt: skip
         assert m.network().n_parameters == wanted[norm, n] == memoriser_parameters(n, d, norm)
+    m = Memoriser(
+        centres=X, labels=y, clean_weights=rng.standard_normal(d), clean_bias=0.1, norm="l2",
+        radius=0.3 * separation(X, y, "l2"),
+    )  # fmt: skip
+    assert m.network().n_parameters == memoriser_parameters(n, d, "l2", n_tents=m.n_tents)
     assert memoriser_parameters(1000, 1000, "l1") == 6006028
     assert memoriser_parameters(1000, 1000, "linf") == 10003048
 
@@ -151,7 +156,7 @@ def test_memoriser_is_right_on_every_ball_and_clean_elsewhere(norm, rng):
         free = rng.standard_normal((15, 6))
         moved = X + scale * m.radius * free / np.linalg.norm(free, order, axis=1, keepdims=True)
         np.testing.assert_allclose(net.scores(moved)[:, 0], m.signs, atol=1e-10)
-    far = rng.uniform(size=(500, 6))
+    far = np.concatenate([rng.uniform(size=(500, 6)), 20.0 * rng.standard_normal((50, 6))])
     np.testing.assert_allclose(net.scores(far), m.scores(far), atol=1e-10)
     outside = np.min(np.linalg.norm(far[:, None] - X, order, axis=2), axis=1) > m.outer_radius
     clean = np.clip(far @ m.clean_weights, -1, 1)
@@ -175,6 +180,19 @@ def test_sawtooth_error_is_attained_and_never_negative(n):
     error = sawtooth_square(t, n) - t**2
     assert error.min() >= 0.0
     assert error.max() == 2.0 ** -(2 * n + 2)
+
+
+def test_sawtooth_beyond_one_is_at_least_one():
+    t = np.linspace(1.0, 5.0, 401)
+    for n in (1, 2, 5):
+        assert sawtooth_square(t, n).min() >= 1.0
+
+
+def test_tent_maps_are_for_l2_alone():
+    with pytest.raises(ValueError, match="n_tents must be given for l2"):
+        memoriser_parameters(10, 10, "l2")
+    with pytest.raises(ValueError, match="n_tents must be given for l2"):
+        memoriser_parameters(10, 10, "l1", n_tents=3)
 
 
 def test_overlapping_balls_are_refused(rng):

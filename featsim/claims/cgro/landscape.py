@@ -238,7 +238,7 @@ def _clean_part(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
     )
     return {
         "clean error on fresh samples": statistics.accuracy(
-            [1.0 - f["fresh_clean_accuracy"] for f in memorising]
+            [1.0 - f["fresh_clean_accuracy"] for f in memorising], [f["n_fresh"] for f in memorising]
         ),
         "clean error more than standard training's": statistics.paired_difference(
             [1.0 - f["fresh_clean_accuracy"] for f in memorising],

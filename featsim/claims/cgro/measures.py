@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from featsim.attacks import Attack, GradientAttack, SignalAttack, run_attack
+from featsim.claims import statistics
 from featsim.claims.cases import Run
-from featsim.evaluation import companion_ratio, line_flatness, population
+from featsim.claims.statistics import Estimate
+from featsim.data import PatchData
+from featsim.evaluation import ball_flatness, companion_ratio, line_flatness, population
+from featsim.models import margins
 from featsim.scenarios import Scenario
 from featsim.theory.cgro import (
     ClosureStart,
@@ -19,6 +24,7 @@ from featsim.theory.cgro import (
     largest_start,
 )
 from featsim.training import Mixture
+from featsim.validation import FloatArray
 
 _FINAL = (
     "signal_score",
@@ -46,7 +52,16 @@ def ended(run: Run) -> dict[str, float]:
         "memorisation": mean_memory,
         "least_memorised": float(memory.min()),
         "share": found["attacked_signal_score"] / (found["attacked_signal_score"] + mean_memory),
+        "n_train": run.scenario.n_samples,
+        "n_fresh": getattr(run.scenario.data, "n_fresh", 0),
     }
+
+
+def accuracy_over(found: Sequence[Mapping[str, float]], key: str) -> Estimate:
+    """Return an accuracy of :func:`ended` or :func:`attacked` over seeds, with its binomial interval."""
+    on_fresh = key.startswith(("fresh_", "test_"))
+    sizes = [int(f["n_fresh" if on_fresh else "n_train"]) for f in found]
+    return statistics.accuracy([f[key] for f in found], sizes)
 
 
 def phases(run: Run) -> dict[str, Any]:
@@ -172,7 +187,7 @@ def attacked(run: Run, attack: Attack, step: int | None = None) -> dict[str, flo
         random = isinstance(attack, GradientAttack) and attack.n_random > 0
         result = run_attack(attack, network, samples, run.rng() if random else None)
         found[f"{name}_clean"], found[f"{name}_robust"] = result.clean_accuracy, result.robust_accuracy
-    return found
+    return {**found, "n_train": data.n_samples, "n_fresh": test.n_samples}
 
 
 def flat_on_line(run: Run, radii: tuple[float, ...], steps: tuple[int, ...]) -> dict[str, Any]:
@@ -197,6 +212,19 @@ def flat_on_line(run: Run, radii: tuple[float, ...], steps: tuple[int, ...]) -> 
     }
 
 
+def flat_in_balls(run: Run, radii: tuple[float, ...], steps: tuple[int, ...], n_test: int) -> dict[str, Any]:
+    """Return G and C on training and test images at the radii (rows: steps), found by gradient ascent."""
+    found: dict[str, Any] = {name: [] for name in ("G_train", "C_train", "G_test", "C_test")}
+    test = run.scenario.data.test(n_test)  # type: ignore[attr-defined]
+    for step in steps:
+        network: Any = run.scenario.model.network(run.trace.weights_at(step))  # type: ignore[attr-defined]
+        for name, data in (("train", run.data), ("test", test)):
+            curve = ball_flatness(network, data, radii, run.rng(2))
+            found[f"G_{name}"].append(curve.gradient.tolist())
+            found[f"C_{name}"].append(curve.change.tolist())
+    return found
+
+
 def gap_along(run: Run, radius: float, steps: tuple[int, ...]) -> dict[str, list[float]]:
     """Return robust gap (loss, worst on the line) and G on fresh samples at kept weights."""
     trace = run.trace
@@ -208,3 +236,13 @@ def gap_along(run: Run, radius: float, steps: tuple[int, ...]) -> dict[str, list
         curve = line_flatness(network, run.data.fresh, (radius,))
         found["sharpness"].append(float(curve.gradient[0]))
     return found
+
+
+def signed(data: PatchData) -> FloatArray:
+    """Return the labels as +1 and -1."""
+    return np.where(data.y == 1, 1.0, -1.0)
+
+
+def right(model: Any, X: FloatArray, data: PatchData) -> float:
+    """Return the share of inputs with positive margin."""
+    return float(np.mean(margins(model.scores(X), data.y) > 0.0))
