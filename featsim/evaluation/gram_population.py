@@ -15,7 +15,7 @@ import numpy as np
 
 from featsim.data import GramPatchSpec, GramSpace, PatchData, PatchDataSpec, SignalNoiseData, SignalNoiseSpec
 from featsim.kernels import patch_network as kernel
-from featsim.models import PowerNetwork, TwoLayerNetwork, margins, power_activation
+from featsim.models import PowerNetwork, TwoLayerNetwork, power_activation
 from featsim.validation import FloatArray, check_generator, check_integer, check_real
 
 _BLOCK_NUMBERS = 1 << 18  # a block's arrays stay in cache
@@ -285,27 +285,13 @@ class _FeatureSampler:
         given = spec.nonrobust_strength if spec.strength_spread == 0.0 else measured
         removed = np.minimum(self.radius / math.sqrt(2.0), given) * np.ones((n, P))
         written = np.sqrt(self.radius - removed) * np.sqrt(self.radius + removed)
-        parts = [self._class_sums(network, np.ascontiguousarray(Z[:, here])) for here in (robust, ~robust)]
-        clean = margins(parts[0] + parts[1], y) > 0.0
-        stand = np.ones(n, dtype=bool)
-        attackable = np.ascontiguousarray(Z[:, ~robust])
-        for offset in range(1, k):
-            target = (y + offset) % k
-            move = written[:, ~robust, None] * self.along.T[k + target][:, None, :]
-            move -= removed[:, ~robust, None] * self.along.T[k + y][:, None, :]
-            scores = parts[0] + self._class_sums(network, attackable + move)
-            stand = stand & (margins(scores, y) > 0.0)
-        # A-feat counts at the perturbed point: the clean point is not one of its iterates.
-        return np.array([clean.sum(), stand.sum()], dtype=np.float64)
-
-    def _class_sums(self, network: TwoLayerNetwork, Z: FloatArray) -> FloatArray:
-        values = np.empty(Z.size)
+        margins = np.empty((2, n))
         code = int(network.power) if network.power in (1.0, 2.0, 3.0, 4.0) else 0
-        kernel.activation(Z.reshape(-1), network.power, network.smoothing, code, values)
-        n, _, K = Z.shape
-        per_filter = values.reshape(n, -1, K).sum(axis=1)
-        sums: FloatArray = per_filter.reshape(n, self.spec.n_classes, -1).sum(axis=2)
-        return sums
+        kernel.feature_margins(
+            Z.reshape(n * P, -1), robust, y, np.ascontiguousarray(self.along.T[k:]), removed.ravel(),
+            written.ravel(), k, len(self.along) // k, network.power, network.smoothing, code, *margins,
+        )  # fmt: skip
+        return np.asarray((margins > 0.0).sum(axis=1), dtype=np.float64)
 
 
 def _rest(

@@ -688,3 +688,41 @@ def patch_trajectory(
                 for c in range(d):
                     W[a, c] -= step_size * dW[a, c]
     return n_steps
+
+
+@jit
+def feature_margins(Z, robust, labels, V, removed, written, k, m, q, rho, code, clean, attacked):
+    """Hard margins from preactivations, clean and under the worst target of the feature swap.
+
+    Z (n*P, K); robust (P,) whether a patch of every sample carries the robust feature; V (k, K) the
+    filters' coefficients of v; removed, written (n*P,): on the other patches v_y loses and v_target gains
+    so much. Writes clean (n,) and attacked (n,), the swap's worst target, the clean point not counted.
+    """
+    K, P = Z.shape[1], robust.shape[0]
+    own, acc, moved, residual = np.empty(K), np.empty(K), np.empty(K), np.empty(k)
+    for s in range(labels.shape[0]):
+        y = labels[s]
+        own[:] = 0.0
+        acc[:] = 0.0
+        for p in range(P):
+            if robust[p]:
+                _add_row(Z[s * P + p], 1.0, q, rho, code, own)
+            else:
+                _add_row(Z[s * P + p], 1.0, q, rho, code, acc)
+        for a in range(K):
+            acc[a] += own[a]
+        clean[s] = _head(acc, y, k, m, residual)[1]
+        attacked[s] = math.inf
+        for target in range(k):
+            if target == y:
+                continue
+            acc[:] = own
+            for p in range(P):
+                if robust[p]:
+                    continue
+                row = s * P + p
+                for a in range(K):
+                    moved[a] = Z[row, a] + written[row] * V[target, a] - removed[row] * V[y, a]
+                _add_row(moved, 1.0, q, rho, code, acc)
+            margin = _head(acc, y, k, m, residual)[1]
+            attacked[s] = margin if margin < attacked[s] else attacked[s]
