@@ -128,6 +128,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "StageLaws",
         "SymmetricPath",
         "SymmetricState",
+        "barrier_norm",
         "circle_spectrum",
         "closure_flow",
         "closure_from_weights",

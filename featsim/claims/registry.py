@@ -5,12 +5,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from featsim.claims import cgro, convergence, purification, structured_data
+from featsim.claims import cgro, convergence, gram_space, purification, structured_data
 from featsim.claims.ledger import Claim
 
 _ALL = {
     claim.id: claim
-    for claim in (*structured_data.CLAIMS, *purification.CLAIMS, *cgro.CLAIMS, *convergence.CLAIMS)
+    for claim in (
+        *structured_data.CLAIMS,
+        *purification.CLAIMS,
+        *cgro.CLAIMS,
+        *convergence.CLAIMS,
+        *gram_space.CLAIMS,
+    )
 }
 
 

@@ -1,10 +1,10 @@
 """The named settings that figures, claims, documentation and command line share."""
 
-from featsim.scenarios import cgro, convergence, images, purification, structured_data
+from featsim.scenarios import cgro, convergence, gram_space, images, purification, structured_data
 from featsim.scenarios.scenario import Scenario, Training
 from featsim.validation import check_choice
 
-_THEORIES = (structured_data, purification, cgro, convergence, images)
+_THEORIES = (structured_data, purification, cgro, convergence, images, gram_space)
 _ALL: dict[str, Scenario] = {scenario.name: scenario for theory in _THEORIES for scenario in theory.SCENARIOS}
 
 

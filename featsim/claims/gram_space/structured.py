@@ -1,0 +1,188 @@
+"""Claims on structured data at large d: the barrier, the radius, and noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from featsim.claims import statistics
+from featsim.claims.cases import Case, Measure, Outcome
+from featsim.claims.gram_space.measures import learned
+from featsim.claims.ledger import Claim, Criterion
+from featsim.claims.rules import at_least, at_most
+from featsim.claims.statistics import Estimate
+from featsim.claims.structured_data.study import ENDS, by_seed, seeds
+from featsim.scenarios import Scenario
+from featsim.scenarios.gram_space import structured
+from featsim.theory import barrier_norm
+
+_LEARNED, _FRESH = Measure(learned), Measure(learned, (20_000,))
+_TRAINED = "adversarial"
+
+
+def critical_norm(radius: float = 0.35, attack_step_size: float = 1000.0) -> float:
+    """Return w_c of the setting."""
+    return barrier_norm(radius, attack_step_size, power=3.0, smoothing=0.5)
+
+
+# ------------------------------------------------------------------------------ barrier
+
+_BELOW, _ABOVE = 1.0, (1.6, 2.0)
+_BARRIER_DIMS = (1e3, 1e6)
+
+
+def _barrier(dim: float, times: float, eta: float = 1000.0) -> Scenario:
+    # Runs that learn need fewer than 2000 steps.
+    return structured(
+        dim, radius=0.35, noise_norm=0.0, start_norm=times * critical_norm(0.35, eta),
+        attack_step_size=eta, n_steps=2500,
+    )  # fmt: skip
+
+
+def _barrier_cases(quick: bool) -> list[Case]:
+    points = [(dim, times, 1000.0) for dim in _BARRIER_DIMS for times in (_BELOW, *_ABOVE)]
+    points += [(1e4, times, 100.0) for times in (_BELOW, *_ABOVE)]
+    return [
+        Case(_barrier(*point), _TRAINED, seed, _LEARNED, ENDS)
+        for point in points
+        for seed in seeds((6, 3), quick)
+    ]
+
+
+def _shares(outcomes: Sequence[Outcome], dim: float, times: float, eta: float = 1000.0) -> list[float]:
+    return [f["learned"] for f in by_seed(outcomes, _LEARNED, scenario=_barrier(dim, times, eta))]
+
+
+def _barrier_found(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
+    below = {dim: _shares(outcomes, dim, _BELOW) for dim in _BARRIER_DIMS}
+    above = [value for dim in _BARRIER_DIMS for times in _ABOVE for value in _shares(outcomes, dim, times)]
+    weaker = [value for times in _ABOVE for value in _shares(outcomes, 1e4, times, 100.0)]
+    return {
+        "share of classes that learn u at w_c, d = 1e3": statistics.accuracy(below[1e3]),
+        "the same, d = 1e6": statistics.accuracy(below[1e6]),
+        "the same at 1.6 and 2 w_c, largest": statistics.exactly(max(above), len(above)),
+        "inner step 100, d = 1e4: at w_c": statistics.accuracy(_shares(outcomes, 1e4, _BELOW, 100.0)),
+        "inner step 100, d = 1e4: at 1.6 and 2 w_c, largest": statistics.exactly(max(weaker), len(weaker)),
+    }
+
+
+BARRIER = Claim(
+    id="gram-space/barrier",
+    statement="Adversarial training learns only from sigma_0 sqrt(d) below about 1.3 w_c, at every large d",
+    mark="[derived]",
+    scenario="gram-space/structured-1e6",
+    criteria=(
+        Criterion("share of classes that learn u at w_c, d = 1e3", at_least(0.75), "1"),
+        Criterion("the same, d = 1e6", at_least(0.6), "1; a slow class now and then"),
+        Criterion("the same at 1.6 and 2 w_c, largest", at_most(0.0), "0: the dead zone is not empty"),
+        Criterion("inner step 100, d = 1e4: at w_c", at_least(0.75), "1"),
+        Criterion("inner step 100, d = 1e4: at 1.6 and 2 w_c, largest", at_most(0.0), "0"),
+    ),
+    cases=_barrier_cases,
+    analyse=_barrier_found,
+)
+
+# ------------------------------------------------------------------------------ radius
+
+_RADIUS_DIMS = (20.0, 1e4, 1e8)
+
+
+def _radius(dim: float, radius: float, times: float) -> Scenario:
+    return structured(dim, radius=radius, noise_norm=0.0, start_norm=times * critical_norm(radius))
+
+
+def _radius_cases(quick: bool) -> list[Case]:
+    points = [(dim, radius, 0.6) for dim in _RADIUS_DIMS for radius in (0.40, 0.42)]
+    points += [(20.0, 0.35, 0.6), (1e6, 0.35, 0.6), (1e6, 0.35, 0.2)]
+    return [
+        Case(_radius(*point), _TRAINED, seed, _LEARNED, ENDS)
+        for point in points
+        for seed in seeds((5, 3), quick)
+    ]
+
+
+def _radius_found(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
+    def of(name: str, *point: Any) -> list[float]:
+        return [f[name] for f in by_seed(outcomes, _LEARNED, scenario=_radius(*point))]
+
+    above = [(dim, radius, 0.6) for dim in _RADIUS_DIMS for radius in (0.40, 0.42)]
+    escaped = [value for point in above for value in of("escaped", *point)]
+    return {
+        "classes won by v at eps = .40 and .42, largest of all runs": statistics.exactly(
+            max(escaped), len(escaped)
+        ),
+        "classes that learn u there": statistics.accuracy([v for p in above for v in of("learned", *p)]),
+        "classes won by v at eps = .35, d = 20": statistics.accuracy(of("escaped", 20.0, 0.35, 0.6)),
+        "the same, d = 1e6": statistics.accuracy(of("escaped", 1e6, 0.35, 0.6)),
+        "the same, d = 1e6, a start of .2 w_c": statistics.accuracy(of("escaped", 1e6, 0.35, 0.2)),
+    }
+
+
+RADIUS = Claim(
+    id="gram-space/radius",
+    statement="A radius just below beta suppresses v at d = 20, but not at large d; one from beta on always does",
+    mark="[derived]",
+    scenario="gram-space/structured-1e8",
+    criteria=(
+        Criterion("classes won by v at eps = .40 and .42, largest of all runs", at_most(0.0), "0"),
+        Criterion("classes that learn u there", at_least(0.95), "1"),
+        Criterion("classes won by v at eps = .35, d = 20", at_most(0.1), "0: A+ is still large"),
+        Criterion("the same, d = 1e6", at_least(0.4), "P_NR(beta-eps)^q B* > P_R(alpha-eps)^q A+"),
+        Criterion("the same, d = 1e6, a start of .2 w_c", at_least(0.6), "the same, further"),
+    ),
+    cases=_radius_cases,
+    analyse=_radius_found,
+)
+
+# ------------------------------------------------------------------------------ noise
+
+_NOISY = {dim: structured(dim) for dim in (20.0, 1e3, 1e4, 1e6)}
+
+
+def _noise_cases(quick: bool) -> list[Case]:
+    size = seeds((5, 3), quick)
+    cases = [Case(s, _TRAINED, seed, _FRESH, ENDS) for s in _NOISY.values() for seed in size]
+    return cases + [Case(_NOISY[1e6], "standard", seed, _FRESH, ENDS) for seed in size]
+
+
+def _noise_found(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
+    found = {dim: by_seed(outcomes, _FRESH, _TRAINED, s) for dim, s in _NOISY.items()}
+    plain = by_seed(outcomes, _FRESH, "standard", _NOISY[1e6])
+    large = [f for dim in (1e3, 1e4, 1e6) for f in found[dim]]
+    share = {dim: np.array([f["share"] for f in values]) for dim, values in found.items()}
+    return {
+        "non-robust share at d = 20": statistics.mean(share[20.0]),
+        "non-robust share at d = 1e4": statistics.mean(share[1e4]),
+        "non-robust share at d = 1e6": statistics.mean(share[1e6]),
+        "A-feat accuracy on fresh samples, d >= 1e3": statistics.accuracy(
+            [f["feature_attacked"] for f in large]
+        ),
+        "clean accuracy on fresh samples, d >= 1e3": statistics.accuracy([f["clean"] for f in large]),
+        "control: non-robust share of standard training, d = 1e6": statistics.mean(
+            [f["share"] for f in plain]
+        ),
+        "control: its A-feat accuracy": statistics.accuracy([f["feature_attacked"] for f in plain]),
+    }
+
+
+NOISE = Claim(
+    id="gram-space/noise",
+    statement="Noise breaks the suppression of v at small d only: at fixed noise norm it no longer does",
+    mark="[derived]",
+    scenario="gram-space/structured-1e6",
+    criteria=(
+        Criterion("non-robust share at d = 20", at_least(0.2), "noise diverts the attack"),
+        Criterion("non-robust share at d = 1e4", at_most(0.01), "falls with <xi, u> ~ s / sqrt(d)"),
+        Criterion("non-robust share at d = 1e6", at_most(0.001), "further"),
+        Criterion("A-feat accuracy on fresh samples, d >= 1e3", at_least(0.99), "1"),
+        Criterion("clean accuracy on fresh samples, d >= 1e3", at_least(0.99), "1"),
+        Criterion("control: non-robust share of standard training, d = 1e6", at_least(0.99), "1"),
+        Criterion("control: its A-feat accuracy", at_most(0.2), "0"),
+    ),
+    cases=_noise_cases,
+    analyse=_noise_found,
+)
+
+CLAIMS = (BARRIER, RADIUS, NOISE)
