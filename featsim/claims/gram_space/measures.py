@@ -167,7 +167,7 @@ def limit_error(run: Run, n_steps: int, step_size: float) -> float:
 
 
 def paper_flow(run: Run, polylog: bool, tolerance: float = 1e-6) -> tuple[FlowTrace, StageLaws, Any]:
-    """Return the flow at the paper's exponents until four times the predicted time, the laws, and the parts."""
+    """Return the flow at the paper's exponents until four times the predicted time, laws and parts."""
     data, weights, model = start_of(run)
     start = closure_from_weights(weights, data)
     spec: Any = run.scenario.data
@@ -189,7 +189,8 @@ def stages(run: Run, polylog: bool, n_fresh: int) -> dict[str, float]:
     largest = flow.signal_coef.max(axis=1)
 
     def at(t: float, values: Any) -> float:
-        return float(np.interp(np.log(t), log_t, values)) if np.isfinite(t) else np.nan
+        late = max(t, flow.times[0])  # a score may be there from the start
+        return float(np.interp(np.log(late), log_t, values)) if np.isfinite(t) else np.nan
 
     middle = np.sqrt(flow.signal_time * end)
     memory = [at(middle, column) for column in flow.memorisation.T]

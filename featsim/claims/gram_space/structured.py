@@ -122,7 +122,7 @@ def _radius_found(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
 
 RADIUS = Claim(
     id="gram-space/radius",
-    statement="A radius just below beta suppresses v at d = 20, but not at large d; one from beta on always does",
+    statement="A radius just below beta suppresses v at small d, not at large d; one from beta on always does",
     mark="[derived]",
     scenario="gram-space/structured-1e8",
     criteria=(
