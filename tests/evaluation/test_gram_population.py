@@ -66,6 +66,14 @@ def test_near_one_half_the_error_is_far_below_the_binomial_one(rng):
     found = line_population(network, data, 2.0, 20000, rng, left=1e-3).fixed
     assert abs(found.value - 0.5) < 1e-3
     assert found.standard_error < 0.2 * math.sqrt(0.25 / 20000)
+    many = line_population(network, data, 2.0, 400000, rng, left=0.05)
+    whole = line_population(network, data, 2.0, 400000, rng, left=0.6)
+    for population in (many, whole):
+        plain, excess = population.fixed, population.fixed_excess
+        assert excess.standard_error <= plain.standard_error * (1 + 1e-9)
+        # The density varies by about 1 % over the window.
+        error = 4 * math.hypot(excess.standard_error, plain.standard_error) + 0.01 * abs(excess.value)
+        assert abs(plain.value - 0.5 - excess.value) < error
 
 
 @pytest.mark.parametrize("dim", [30, 400.0, math.inf])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -143,6 +144,10 @@ def _theorem(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
         "robust accuracy on fresh samples - 1/2, L = log d, d >= 1e4": statistics.exactly(
             float(max(excess[dim] for dim in PAPER_DIMS[2:])), len(every)
         ),
+        "the same, largest ratio of a decade to the one before": statistics.exactly(
+            float(max(excess[b] / excess[a] for a, b in itertools.pairwise(PAPER_DIMS))),
+            len(every),
+        ),
         "the same at d = 1e2": statistics.exactly(float(excess[1e2]), len(every)),
         "the same with L = 1 at d = 1e8": statistics.mean([f["excess"] for f in flat[1e8]]),
         "the same with L = 1, d = 1e6 over d = 1e8": statistics.ratio_of_means(
@@ -163,6 +168,9 @@ THEOREM = Claim(
         Criterion("share of samples with V_i >= 1, least of all runs", at_least(0.999), "1"),
         Criterion(
             "robust accuracy on fresh samples - 1/2, L = log d, d >= 1e4", at_most(4e-5), "falls with d"
+        ),
+        Criterion(
+            "the same, largest ratio of a decade to the one before", at_most(0.9), "about S/L^3: falls always"
         ),
         Criterion("the same at d = 1e2", between(2e-5, 4e-4), "8e-5 measured"),
         Criterion("the same with L = 1 at d = 1e8", between(0.005, 0.007), "a floor: .0060 measured"),
