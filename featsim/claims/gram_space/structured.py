@@ -121,7 +121,7 @@ def _radius_found(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
 
 
 RADIUS = Claim(
-    id="gram-space/radius",
+    id="gram-space/below-beta",
     statement="A radius just below beta suppresses v at small d, not at large d; one from beta on always",
     mark="[derived]",
     scenario="gram-space/structured-1e8",
