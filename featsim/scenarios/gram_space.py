@@ -3,7 +3,7 @@ r"""Settings at dimensions that no vector reaches: data and filters by their coo
 ``cgro-1e2`` to ``cgro-1e8`` have the exponents of Li & Li 2023 [source], with
 :math:`\sigma_0^2 = \log d/d` and polylog d = log d [choice], integrated in log time: descent would need ten
 thousand million steps. ``A-1e8`` and ``A-limit`` are the headline setting of that theory under the trainer as
-it is. ``structured-*`` is S1 of the structured data with noise of fixed norm; the norm of the initial filters
+it is. ``S1-*`` is S1 of the structured data with noise of fixed norm; the norm of the initial filters
 is what dimension must not change (:func:`featsim.theory.barrier_norm`). All else is the simulator's [choice].
 """
 
@@ -135,7 +135,7 @@ def structured(
     threat = Threat(radius=radius)
     schedule = RelativeSchedule(n_steps=n_steps, stop_loss=0.02)
     return Scenario(
-        name=f"gram-space/structured-{_power_of_ten(d)}",
+        name=f"gram-space/S1-{_power_of_ten(d)}",
         title=f"S1 of the structured data with noise of fixed norm, d = {d:g}",
         data=GramPatchSpec(dim=d, noise_norm=noise_norm),
         n_samples=8 if noise_norm > 0.0 else 4,

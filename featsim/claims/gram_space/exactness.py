@@ -275,7 +275,7 @@ RECURSION = Claim(
     id="gram-space/E4",
     statement="A recursion in inner products alone is the training of the structured data, noise included",
     mark="[derived]",
-    scenario="gram-space/structured-1e6",
+    scenario="gram-space/S1-1e6",
     criteria=(
         Criterion(
             "largest deviation from training, relative",
