@@ -1,6 +1,7 @@
 """Evaluation: attacks and certificates on one model, robust accuracy as an interval."""
 
-from featsim.evaluation.evaluate import Evaluation, RobustAccuracy, certify_model, evaluate
+from featsim.certificates import certify_model
+from featsim.evaluation.evaluate import Evaluation, RobustAccuracy, evaluate
 from featsim.evaluation.flatness import (
     Flatness,
     ball_flatness,

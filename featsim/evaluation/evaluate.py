@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featsim.attacks import Attack, AttackResult, run_attack
-from featsim.certificates import CertificateResult, certify_linear, certify_symmetric, tangent_chord
-from featsim.models import LinearModel, Model, SymmetricNetwork, TwoLayerNetwork, wilson_interval
+from featsim.certificates import CertificateResult, certify_model
+from featsim.models import Model, wilson_interval
 from featsim.threats import Threat
 
 if TYPE_CHECKING:
@@ -170,31 +170,3 @@ def evaluate(
         if certificate is None:
             note = f"no certificate for a {type(model).__name__}: the interval starts at 0"
     return Evaluation(attacks=results, certificate=certificate, note=note)
-
-
-def certify_model(
-    model: Model, data: PatchData | tuple[Any, Any], threat: Threat
-) -> CertificateResult | None:
-    """Return the certificate of the model's kind.
-
-    Parameters
-    ----------
-    model : Model
-        Any model.
-    data : PatchData or tuple (X, y)
-        Samples.
-    threat : Threat
-        Budget to certify.
-
-    Returns
-    -------
-    CertificateResult or None
-        None where the kind has no certificate.
-    """
-    if isinstance(model, LinearModel):
-        return certify_linear(model, data, threat)
-    if isinstance(model, TwoLayerNetwork):
-        return tangent_chord(model, data, threat)
-    if isinstance(model, SymmetricNetwork):
-        return certify_symmetric(model, data, threat)
-    return None

@@ -14,6 +14,7 @@ from featsim.models.memoriser import (
     sawtooth_square,
     separation,
 )
+from featsim.models.neuron_sum import NeuronSum, neuron_sum
 from featsim.models.ntk_network import NtkNetwork, NtkSpec, TangentNetwork, empirical_kernel
 from featsim.models.polynomial import PolynomialNetwork, PolynomialSpec, oracle_polynomial
 from featsim.models.power_network import (
@@ -71,6 +72,7 @@ __all__ = [
     "MemoriserSpec",
     "MemorisingRuleSpec",
     "Model",
+    "NeuronSum",
     "NtkNetwork",
     "NtkSpec",
     "PolynomialNetwork",
@@ -97,6 +99,7 @@ __all__ = [
     "memorising_rule",
     "model_input_gradient",
     "model_scores",
+    "neuron_sum",
     "oracle_polynomial",
     "power_activation",
     "power_activation_slope",

@@ -79,3 +79,21 @@ def as_samples(data: PatchData | tuple[Any, Any]) -> Samples:
     if y.shape != (len(X),) or not np.all(y == np.floor(y)):
         raise ValueError(f"y must hold {len(X)} integer labels, one per sample, got shape {y.shape}")
     return Samples(X=X, y=y.astype(np.int64))
+
+
+def patched(samples: Samples) -> Samples:
+    """Return plain inputs (n, d) as inputs of one patch, (n, 1, d); others as they are.
+
+    Parameters
+    ----------
+    samples : Samples
+        Any.
+
+    Returns
+    -------
+    Samples
+        With X of three axes, if it had two.
+    """
+    if samples.X.ndim != 2:
+        return samples
+    return dataclasses.replace(samples, X=samples.X[:, None, :])

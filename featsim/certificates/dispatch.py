@@ -1,0 +1,93 @@
+"""The certificate of a model's kind."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featsim.certificates.convex import tangent_chord
+from featsim.certificates.gated import certify_gated
+from featsim.certificates.kernel_machines import certify_kernel
+from featsim.certificates.layered import certify_layers
+from featsim.certificates.linear import certify_linear
+from featsim.certificates.lines import certify_neurons
+from featsim.certificates.result import CertificateResult
+from featsim.certificates.symmetric import certify_symmetric
+from featsim.models import (
+    DeepNetwork,
+    FrozenGateNetwork,
+    KernelMachine,
+    LinearModel,
+    Model,
+    ReluNetwork,
+    SymmetricNetwork,
+    TangentNetwork,
+    TwoLayerNetwork,
+    neuron_sum,
+)
+from featsim.threats import Threat
+
+if TYPE_CHECKING:
+    from featsim.data import PatchData
+
+_Data = Any
+
+
+def certify_model(
+    model: Model, data: PatchData | tuple[Any, Any], threat: Threat
+) -> CertificateResult | None:
+    """Return the certificate of the model's kind.
+
+    Linear models exactly; smoothed-ReLU networks by tangent and chord; symmetric networks by relaxation
+    and curvature, or lines in a subspace; other networks of one hidden layer by lines; frozen gates, kernel
+    machines and deep networks by intervals and Lipschitz bounds. A cap lies in the l2 ball of its chordal
+    radius, for which it is certified.
+
+    Parameters
+    ----------
+    model : Model
+        Any model.
+    data : PatchData or tuple (X, y)
+        Samples.
+    threat : Threat
+        Budget to certify.
+
+    Returns
+    -------
+    CertificateResult or None
+        None where the kind has no certificate: a user's own model, another kernel.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the data do not fit the model.
+    """
+    if threat.subspace == "slice":
+        ball = certify_model(model, data, threat.replace(subspace=None))
+        if ball is None:
+            return None
+        return dataclasses.replace(ball, threat=threat, method=f"{ball.method}, by the ball around the cap")
+    if isinstance(model, LinearModel):
+        return certify_linear(model, data, threat)
+    if isinstance(model, TwoLayerNetwork):
+        return tangent_chord(model, data, threat)
+    if isinstance(model, SymmetricNetwork):
+        lines = certify_neurons(model, data, threat)
+        if threat.subspace is not None:
+            return lines
+        return _better(certify_symmetric(model, data, threat), lines)
+    if isinstance(model, FrozenGateNetwork | TangentNetwork):
+        return certify_gated(model, data, threat)
+    if isinstance(model, KernelMachine):
+        return None if threat.subspace is not None else certify_kernel(model, data, threat)
+    if isinstance(model, DeepNetwork | ReluNetwork):
+        return certify_layers(model, data, threat)
+    return None if neuron_sum(model) is None else certify_neurons(model, data, threat)
+
+
+def _better(one: CertificateResult, other: CertificateResult) -> CertificateResult:
+    """Take the larger of two sound bounds for each sample; nan where one of them is."""
+    lower = np.maximum(one.lower_margin, other.lower_margin)
+    return dataclasses.replace(one, lower_margin=lower)
