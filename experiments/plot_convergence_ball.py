@@ -23,7 +23,7 @@ from featsim.scenarios import get_scenario
 from featsim.specs import spec_from_dict
 
 SCENARIO = "convergence/ball"
-SEEDS = {"quick": 1, "default": 6, "full": 30}
+SEEDS = {"quick": 1, "default": 4, "full": 30}
 
 
 def configuration(size: str) -> Config:

@@ -28,7 +28,7 @@ from featsim.scenarios.convergence import capacity
 from featsim.specs import spec_from_dict
 from featsim.sweeps import map_runs
 
-SEEDS = {"quick": 2, "default": 6, "full": 30}
+SEEDS = {"quick": 2, "default": 5, "full": 30}
 LARGE = ((0.8, 32, 4), (0.8, 32, 8), (0.9, 16, 4))
 NAMES = ("standard", "adversarial")
 

@@ -8,7 +8,8 @@ at the start.
 Expect [derived] exponents of at most -1/2, and more for the drift: the signs of the output layer average
 the first-order term out, so that a smooth activation drifts like 1/m and ReLU, with about sqrt(m) gates
 flipped, like m^(-3/4). Neurons move like 1/sqrt(m). A check that asked for -1/2 of the drift would fail a
-correct program.
+correct program. The gap to the tangent model stays below its worst case beta R^2/(2 sqrt m), dashed for the
+quadratic ReLU with paired start.
 """
 
 import sys
@@ -20,18 +21,19 @@ from matplotlib.figure import Figure
 
 from featsim.claims.convergence.descent import LAZY, LAZY_STEPS, LAZY_WIDTHS
 from featsim.claims.convergence.measures import lazy_sweep
-from featsim.plotting import draw_seeds, new_figure
+from featsim.plotting import THEORY, draw_seeds, new_figure
 from featsim.scenarios import get_scenario
 from featsim.specs import spec_from_dict
 
 SCENARIO = "convergence/S1"
-SEEDS = {"quick": 2, "default": 5, "full": 20}
+SEEDS = {"quick": 2, "default": 4, "full": 20}
 LOOKS = (("#111111", "o"), ("#8a8a8a", "s"), ("#2b7bba", "^"), ("#f2a33a", "D"))
 PANELS = {
     "drift": ("(a) kernel drift", r"$\max_t |K_t - K_0|_F / |K_0|_F$"),
     "move": ("(b) largest move of a neuron", r"$\max_{t,r} |w_r - w_r(0)|$"),
     "tangent_gap": ("(c) gap to the tangent model", r"$\max_{t,x} |f - f_{lin}|$"),
 }
+BOUND = "gap_bound"
 
 
 def configuration(size: str) -> Config:
@@ -53,7 +55,7 @@ def compute(config: Config, jobs: int) -> Arrays:
         found = measure_seeds(
             lazy_sweep, scenario, config["seeds"], *arguments, jobs=processes(config, jobs), label=words
         )
-        arrays |= {f"net{number}_{name}": np.array([run[name] for run in found]) for name in PANELS}
+        arrays |= {f"net{number}_{name}": np.array([run[name] for run in found]) for name in (*PANELS, BOUND)}
     return arrays
 
 
@@ -69,8 +71,15 @@ def draw(arrays: Arrays, config: Config) -> Figure:
         ax.set_title(title)
         ax.set_ylabel(label)
         low, high = (float(f([arrays[f"net{i}_{name}"] for i in range(len(LAZY))])) for f in (np.min, np.max))
-        guide(ax, widths, 1.25 * high, -0.5, "$m^{-1/2}$", above=True, at=0)
         log_axes(ax, widths, "width m")
+        if name == "tangent_gap":
+            bound = arrays[f"net0_{BOUND}"].mean(axis=0)
+            high = float(bound[0])
+            ax.plot(widths, bound, **THEORY)
+            text = r"worst case $\beta R^2/2\sqrt{m}$"
+            ax.annotate(text, (widths[-1], bound[0]), ha="right", va="top", fontsize=7)
+        else:
+            guide(ax, widths, 1.4 * high, -0.5, "$m^{-1/2}$", above=True)
         ax.set_ylim(0.02 * low if name != "move" else 0.12 * low, 2.0 * high)
         ax.legend(loc="lower left", title="exponent", fontsize=6.8)
     lines = axes[0].get_lines()[: len(LAZY)]

@@ -28,7 +28,7 @@ HORIZONS = {
     "default": [25, 50, 100, 200, 400, 800],
     "full": [25, 50, 100, 200, 400, 800, 1600],
 }
-SEEDS = {"quick": 2, "default": 8, "full": 30}
+SEEDS = {"quick": 2, "default": 6, "full": 30}
 NAMES = ("regret", "bound", "gap", "violation", "optimum")
 
 

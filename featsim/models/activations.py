@@ -58,6 +58,17 @@ class Activation(Spec):
         return self.name != "relu" and not (self.name == "smoothed-relu" and self.power == 1.0)
 
     @property
+    def largest_curvature(self) -> float:
+        """Bound of the second derivative; infinite where the slope jumps, or rises infinitely fast."""
+        if self.name == "quadratic-relu":
+            return 2.0
+        if self.name == "softplus":
+            return self.sharpness / 4.0
+        if self.name == "smoothed-relu" and self.power >= 2.0:
+            return (self.power - 1.0) / self.smoothing
+        return float("inf")
+
+    @property
     def joints(self) -> tuple[float, ...]:
         """Where derivatives jump, or begin and cease to change fast: between these points it is smooth."""
         if self.name == "softplus":

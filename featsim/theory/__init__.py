@@ -27,6 +27,7 @@ from featsim.theory.convergence import (
     regret_sides,
     robust_interpolant,
     shattering_gadget,
+    tangent_gap_bound,
     theorem_width,
 )
 from featsim.theory.purification import (
@@ -148,6 +149,7 @@ __all__ = [
     "shattering_gadget",
     "symmetric_path",
     "symmetric_weights",
+    "tangent_gap_bound",
     "theorem_width",
     "tie_patch_count",
     "win_probability",

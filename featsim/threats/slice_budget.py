@@ -109,11 +109,12 @@ class SliceBudget(Budget):
     def _turned(self, turn: FloatArray, direction: FloatArray) -> FloatArray:
         """Return x' - x of the points turned by angles (n, 1) towards unit vectors (n, d - 1) across x.
 
-        Where the vector is 0, as it must be for d = 2, there is nowhere to turn.
+        For d = 2 there is no such vector, and nowhere to turn.
         """
         # x' - x = s((cos - 1) u + sin p), with 1 - cos = 2 sin^2(turn / 2) free of cancellation.
         step = np.sin(turn) * direction - 2.0 * np.sin(0.5 * turn) ** 2 * self._units
-        step = np.where(np.any(direction, axis=1, keepdims=True), step, 0.0)
+        if step.shape[1] == 1:
+            step = np.zeros_like(step)
         return np.concatenate([self._lengths[:, None] * step, np.zeros((len(step), 1))], axis=1)
 
     def project(self, delta: FloatArray) -> FloatArray:

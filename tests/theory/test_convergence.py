@@ -29,6 +29,7 @@ from featsim.theory.convergence import (
     regret_sides,
     robust_interpolant,
     shattering_gadget,
+    tangent_gap_bound,
     theorem_width,
 )
 
@@ -186,7 +187,82 @@ def test_shattering_gadget(rng):
         assert gadget.radius < 0.7
 
 
+@pytest.mark.parametrize("name", ["quadratic-relu", "softplus", "smoothed-relu"])
+@pytest.mark.parametrize("paired", [True, False])
+def test_tangent_gap_is_bounded_by_the_curvature(rng, name, paired):
+    """|f - f_lin| <= beta R^2/(2 sqrt(m)) for random moves and for moves along the gradient at one point."""
+    spec = NtkSpec(width=64, activation=Activation(name=name), paired=paired)
+    X = rng.standard_normal((40, 3))
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    start = spec.initial_weights(3, rng)
+    moves = [rng.standard_normal(start.shape) for _ in range(10)]
+    moves += [NtkNetwork(start, spec.activation).weight_gradient(x[None], np.ones((1, 1))) for x in X]
+    one = np.zeros_like(start)  # all on the neuron and the point where the curvature is largest
+    one[0, np.argmax(spec.activation.curvature(start[0] @ X[0]))] = X[0]
+    worst = 0.0
+    for move in (*moves, one, -one):
+        moved = start + 2.0 * move / np.linalg.norm(move)
+        linear = TangentNetwork(moved, start, spec.activation).scores(X)
+        gap = np.abs(NtkNetwork(moved, spec.activation).scores(X) - linear).max()
+        worst = max(worst, gap / tangent_gap_bound(spec.activation.largest_curvature, 2.0, 64))
+    assert 0.05 < worst <= 1.0 + 1e-12
+
+
+def test_quadratic_relu_attains_the_bound_on_the_gap(rng):
+    """One open gate whose filter moves along x: the remainder is exactly |move|^2 / sqrt(m)."""
+    start, x = np.zeros((1, 4, 3)), np.array([[1.0, 0.0, 0.0]])
+    moved = start.copy()
+    moved[0, 0] = 1.5 * x[0]
+    gap = NtkNetwork(moved).scores(x) - TangentNetwork(moved, start).scores(x)
+    assert float(gap[0, 0]) == pytest.approx(tangent_gap_bound(2.0, 1.5, 4), rel=1e-14)
+
+
+@pytest.mark.parametrize(("name", "diagonal"), [("relu", 0.5), ("quadratic-relu", 2.0)])
+def test_gradients_are_bounded_by_the_kernels_diagonal(rng, name, diagonal):
+    """|grad L|_F <= sqrt(K(x, x)) Lip(l) as m grows; Huber has Lipschitz constant 1."""
+    data = CircleSpec().sample(6, rng)
+    spec = NtkSpec(width=20_000, activation=Activation(name=name), paired=False)
+    network = spec.network(spec.initial_weights(3, rng))
+    slope = Loss().slope(network.scores(data.X)[:, 0], data.signs)[:, None]
+    alone = network.weight_gradient(data.X[:1], np.ones((1, 1)))
+    # fluctuates by E sigma'^4/(E sigma'^2)^2 <= 6 over m: by 2 % of the square at three standard errors
+    assert np.sum(alone**2) == pytest.approx(diagonal, rel=0.06)
+    assert np.linalg.norm(network.weight_gradient(data.X, slope / 6)) <= 1.03 * np.sqrt(diagonal)
+
+
+def test_kernels_on_the_sphere_are_the_series_behind_the_missing_harmonics():
+    """rho/4 + rho arcsin(rho)/(2 pi), and rho^2 + (2/pi) rho (sqrt(1 - rho^2) + rho arcsin rho)."""
+    rho = np.linspace(-0.999, 0.999, 41)
+    X, Z = np.array([[1.0, 0.0]]), np.stack([rho, np.sqrt(1 - rho**2)], axis=1)
+    root, arc = np.sqrt(1 - rho**2), np.arcsin(rho)
+    relu = TangentKernel(activation=Activation(name="relu")).matrix(X, Z)[0]
+    np.testing.assert_allclose(relu, rho / 4 + rho * arc / (2 * np.pi), rtol=1e-12, atol=1e-14)
+    quadratic = TangentKernel().matrix(X, Z)[0]
+    np.testing.assert_allclose(
+        quadratic, rho**2 + 2 / np.pi * rho * (root + rho * arc), rtol=1e-11, atol=1e-13
+    )
+
+
+@pytest.mark.parametrize("name", ["relu", "quadratic-relu"])
+def test_all_taylor_coefficients_are_positive_on_the_slice(name):
+    """k(c^2 + s) as a function of s: no missing degree, so that the kernel is universal there.
+
+    Coefficients by the FFT on a circle of radius 1/2 in the complex plane, inside |c^2 + s| < 1.
+    """
+    s = 0.5 * np.exp(2j * np.pi * np.arange(256) / 256)
+    for c, missing in ((0.0, True), (0.5, False)):
+        rho = c**2 + s
+        root, arc = np.sqrt(1 - rho**2), np.arcsin(rho)
+        k = rho / 4 + rho * arc / (2 * np.pi)
+        if name == "quadratic-relu":
+            k = rho**2 + 2 / np.pi * rho * (root + rho * arc)
+        taylor = (np.fft.fft(k) / 256).real[:12]  # times radius^degree
+        degrees = range(3, 12, 2) if name == "relu" else range(4, 12, 2)
+        assert np.all(np.abs(taylor[list(degrees)]) < 1e-14) if missing else np.all(taylor[1:] > 1e-7)
+
+
 def test_rates():
+    assert tangent_gap_bound(2.0, 3.0, 81) == pytest.approx(1.0)
     np.testing.assert_allclose(regret_rate(2.0, 1.5, np.array([4.0, 16.0])), [1.5, 0.75])
     assert theorem_width(2.0, 0.1) == pytest.approx(5.12e9)
     assert theorem_width(2.0, 0.1, depth=2) == pytest.approx(5.12e9 * 2**16)

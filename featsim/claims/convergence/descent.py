@@ -307,6 +307,8 @@ def _c6(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
         if paired and name == "quadratic-relu":
             found["exponent of the largest move of a neuron"] = slopes(runs, "move", widths)
             found["exponent of the tangent gap"] = slopes(runs, "tangent_gap", widths)
+    shares = [float(np.max(o.value["tangent_gap"] / o.value["gap_bound"])) for o in outcomes]
+    found["largest tangent gap over its bound"] = statistics.exactly(max(shares), len(shares))
     return found
 
 
@@ -330,6 +332,11 @@ C6 = Claim(
             "exponent of the largest move of a neuron", as_measured(-0.42, 0.10, 5), "-1/2, O(1/sqrt m)"
         ),
         Criterion("exponent of the tangent gap", at_most(-0.5), "<= -1/2: beta R^2/(2 sqrt m) at worst"),
+        Criterion(
+            "largest tangent gap over its bound",
+            at_most(1.0),
+            "beta R^2/(2 sqrt m), beta the largest curvature, R the run's largest distance; none for ReLU",
+        ),
     ),
     cases=_c6_cases,
     analyse=_c6,

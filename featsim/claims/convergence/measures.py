@@ -18,6 +18,7 @@ from featsim.theory.convergence import (
     plant,
     regret_sides,
     robust_interpolant,
+    tangent_gap_bound,
 )
 from featsim.training import Recording
 from featsim.validation import FloatArray
@@ -132,9 +133,12 @@ def ball_sweep(run: Run, radii: Sequence[float], n_optimum: int = OPTIMUM_STEPS)
 
 
 def lazy_sweep(run: Run, widths: Sequence[int], activation: str, paired: bool, n_steps: int) -> Numbers:
-    """Train at several widths; ``drift``, ``move`` and ``tangent_gap`` are the largest of each run."""
+    """Train at several widths; ``drift``, ``move`` and ``tangent_gap`` are the largest of each run.
+
+    ``gap_bound`` is beta R^2/(2 sqrt(m)) with the largest distance of the run as R.
+    """
     rows = []
-    names = ("kernel_drift", "largest_move", "tangent_gap")
+    names = ("kernel_drift", "largest_move", "tangent_gap", "distance")
     for width in widths:
         scenario = run.scenario.with_settings(
             {
@@ -145,9 +149,10 @@ def lazy_sweep(run: Run, widths: Sequence[int], activation: str, paired: bool, n
             }
         )
         trace = scenario.run("adversarial", run.seed, recording=Recording(every=5, quantities=names))
-        rows.append([trace[name].max() for name in names])
-    drift, move, gap = np.array(rows).T
-    return {"drift": drift, "move": move, "tangent_gap": gap}
+        largest = [float(trace[name].max()) for name in names]
+        curvature = scenario.model.activation.largest_curvature  # type: ignore[attr-defined]
+        rows.append([*largest[:3], tangent_gap_bound(curvature, largest[3], int(width))])
+    return dict(zip(("drift", "move", "tangent_gap", "gap_bound"), np.array(rows).T, strict=True))
 
 
 def closed_kernel(scenario: Scenario) -> TangentKernel:

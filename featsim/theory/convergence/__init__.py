@@ -2,6 +2,7 @@
 
 from featsim.theory.convergence.dual import DualTrace, dual_recursion
 from featsim.theory.convergence.interpolant import Interpolant, robust_interpolant
+from featsim.theory.convergence.lazy import tangent_gap_bound
 from featsim.theory.convergence.mirror import mirror_flow, mirror_margins
 from featsim.theory.convergence.planting import plant, plant_targets
 from featsim.theory.convergence.regret import comparator_terms, regret_rate, regret_sides, theorem_width
@@ -24,5 +25,6 @@ __all__ = [
     "regret_sides",
     "robust_interpolant",
     "shattering_gadget",
+    "tangent_gap_bound",
     "theorem_width",
 ]
