@@ -63,16 +63,15 @@ def draw(arrays: Arrays, config: Config) -> Figure:
     for place, name in zip((-0.18, 0.18), NAMES, strict=True):
         look = {k: v for k, v in TRAININGS[name].items() if k != "linewidth"}
         for row, widths in enumerate(arrays[name]):
-            found = np.sort(widths[np.isfinite(widths)])
+            found = np.sort(widths)
             spread = 0.1 * np.linspace(-1, 1, len(found)) if len(found) > 1 else np.zeros(len(found))
             label = f"{name} training" if row == 0 else None
             ax.plot(row + place + spread, found, linestyle="none", markersize=3.2, label=label, **look)
-            if len(found):
-                ax.plot(
-                    [row + place - 0.15, row + place + 0.15], [found.mean()] * 2, color="black", linewidth=1.4
-                )
-    ratio = np.nanmean(arrays["adversarial"] / arrays["standard"], axis=1)
-    top = 1.45 * float(np.nanmax(arrays["adversarial"]))
+            ax.plot(
+                [row + place - 0.15, row + place + 0.15], [found.mean()] * 2, color="black", linewidth=1.4
+            )
+    ratio = np.mean(arrays["adversarial"] / arrays["standard"], axis=1)
+    top = 1.45 * float(np.max(arrays["adversarial"]))
     for row, value in enumerate(ratio):
         ax.text(row, top, f"x {value:.1f}", ha="center", va="top", fontsize=7.5)
     ax.set_yscale("log", base=2)
@@ -83,7 +82,12 @@ def draw(arrays: Arrays, config: Config) -> Figure:
     ax.set_ylabel("least width")
     ax.grid(False, axis="x")
     n_seeds = arrays["standard"].shape[1]
-    ax.set_title(f"{n_seeds} seeds; bar: mean; above: mean ratio, adversarial over standard")
+    lines = [f"{n_seeds} seeds; bar: mean; above: mean ratio, adversarial over standard"]
+    sizes = [tuple(size) for size in config["sizes"]]
+    if (0.8, 16, 4) in sizes and (0.8, 16, 8) in sizes:
+        few, many = (arrays["adversarial"][sizes.index((0.8, 16, d))].mean() for d in (4, 8))
+        lines.append(f"growth with d not seen: adversarial, n = 16, d = 8 over d = 4: x {many / few:.2f}")
+    ax.set_title("\n".join(lines), fontsize=8)
     figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 

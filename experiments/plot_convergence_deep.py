@@ -23,12 +23,14 @@ from featsim.plotting import draw_seeds, new_figure
 from featsim.scenarios import Scenario, get_scenario
 from featsim.specs import spec_from_dict
 from featsim.sweeps import map_runs
+from featsim.theory import theorem_width
 from featsim.training import Recording
 
 SEEDS = {"quick": 1, "default": 5, "full": 20}
 WIDTHS = {"quick": [32, 64], "default": [32, 64, 128], "full": [32, 64, 128, 256, 512]}
 DEPTHS = (1, 2, 3)
 LOOKS = ((DARK, "o"), (MIDDLE, "s"), (LIGHT, "D"))
+BALL = 6.0
 NAMES = ("loss", "least_loss", "largest_distance", "robust_accuracy")
 
 
@@ -84,8 +86,8 @@ def draw(arrays: Arrays, config: Config) -> Figure:
     middle.set_yscale("log")
     middle.set_ylabel(r"$\min_t L_A(W_t)$")
     middle.set_title("(b) least attacked loss")
-    right.set_ylim(0, 6.3)
-    right.axhline(6.0, color="black", linewidth=0.9, linestyle=(0, (4, 2)))
+    right.set_ylim(0, 1.05 * BALL)
+    right.axhline(BALL, color="black", linewidth=0.9, linestyle=(0, (4, 2)))
     right.text(0.97, 5.9, "ball", transform=right.get_yaxis_transform(), ha="right", va="top", fontsize=7)
     right.set_ylabel(r"largest layer move $\times\,\sqrt{m}$")
     right.set_title("(c) move of a layer")
@@ -94,6 +96,10 @@ def draw(arrays: Arrays, config: Config) -> Figure:
         ax.set_xticks(widths, [str(width) for width in widths])
         ax.set_xticks([], minor=True)
         ax.set_xlabel("width m")
+    powers = [int(np.log10(theorem_width(BALL, 0.1, depth))) for depth in DEPTHS]
+    asked = r"theorem asks for m of" + "\n" + rf"order $10^{{{powers[0]}}}$ to $10^{{{powers[-1]}}}$"
+    middle.text(0.97, 0.97, asked, transform=middle.transAxes, ha="right", va="top", fontsize=7)
+    middle.set_ylim(top=8.0 * float(arrays["least_loss"].max()))
     accuracy = float(arrays["robust_accuracy"].mean())
     left.text(0.03, 0.04, f"robust accuracy {accuracy:.2f}", transform=left.transAxes, va="bottom")
     return figure

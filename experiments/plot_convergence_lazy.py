@@ -31,7 +31,7 @@ LOOKS = (("#111111", "o"), ("#8a8a8a", "s"), ("#2b7bba", "^"), ("#f2a33a", "D"))
 PANELS = {
     "drift": ("(a) kernel drift", r"$\max_t |K_t - K_0|_F / |K_0|_F$"),
     "move": ("(b) largest move of a neuron", r"$\max_{t,r} |w_r - w_r(0)|$"),
-    "tangent_gap": ("(c) gap to the tangent model", r"$\max_{t,x} |f - f_{lin}|$"),
+    "tangent_gap": ("(c) gap to tangent model", r"$\max_{t,x} |f - f_{lin}|$"),
 }
 BOUND = "gap_bound"
 

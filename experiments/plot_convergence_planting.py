@@ -77,7 +77,7 @@ def draw(arrays: Arrays, config: Config) -> Figure:
         )
     middle = np.median(arrays["error"], axis=0)
     guide(left, widths, 1.8 * float(middle[0]), -0.5, "$m^{-1/2}$", above=True)
-    guide(left, widths, 0.35 * float(np.median(arrays["tangent_gap"], axis=0)[0]), -1.0, "$m^{-1}$")
+    guide(left, widths, 0.35 * float(np.median(arrays["tangent_gap"], axis=0)[0]), -1.0, "$m^{-1}$", at=2)
     log_axes(left, widths, "width m")
     left.set_ylabel("largest difference on the arcs")
     left.set_ylim(bottom=0.03 * float(arrays["tangent_gap"].min()))

@@ -69,6 +69,7 @@ def draw(arrays: Arrays, config: Config) -> Figure:
         )
     guide(left, horizons, 0.75 * float(np.median(arrays["regret"], axis=0)[0]), -0.5, "$T^{-1/2}$", at=2)
     log_axes(left, horizons, "horizon T")
+    left.set_yticks([0.02, 0.05, 0.1, 0.2], ["0.02", "0.05", "0.1", "0.2"])
     left.set_ylabel("average over T steps, less $L_*(W^*)$")
     left.legend(loc="lower left")
     worst = float((arrays["regret"] - arrays["bound"]).max())
