@@ -79,7 +79,7 @@ def draw(arrays: Arrays, config: Config) -> Figure:
             text = r"worst case $\beta R^2/2\sqrt{m}$"
             ax.annotate(text, (widths[-1], bound[0]), ha="right", va="top", fontsize=7)
         else:
-            guide(ax, widths, 1.4 * high, -0.5, "$m^{-1/2}$", above=True)
+            guide(ax, widths, 1.4 * high, -0.5, "$m^{-1/2}$", above=True, at=1)
         ax.set_ylim(0.02 * low if name != "move" else 0.12 * low, 2.0 * high)
         ax.legend(loc="lower left", title="exponent", fontsize=6.8)
     lines = axes[0].get_lines()[: len(LAZY)]

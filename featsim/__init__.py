@@ -40,7 +40,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "sparse_coding_data",
     ),
     "traces": ("Trace", "load_trace"),
-    "images": ("ImageDataSpec", "ImagePatchSpec", "ImageSet", "patch_images"),
+    "images": ("ImageDataSpec", "ImagePatchSpec", "ImageSet", "SliceImageSpec", "patch_images"),
     "threats": ("Budget", "Threat"),
     "models": (
         "Activation",

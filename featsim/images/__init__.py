@@ -10,6 +10,7 @@ from featsim.images.inventory import SplitReport, is_available, verify
 from featsim.images.loading import SETS, load
 from featsim.images.patching import ImagePatchSpec, Patching, mean_image, patch_images, unstandardise
 from featsim.images.sampling import ImageDataSpec
+from featsim.images.slice_sampling import SliceImageSpec
 
 __all__ = [
     "SETS",
@@ -18,6 +19,7 @@ __all__ = [
     "ImagePatchSpec",
     "ImageSet",
     "Patching",
+    "SliceImageSpec",
     "SplitReport",
     "data_root",
     "fetch",

@@ -11,6 +11,7 @@ from typing import Any
 
 from featsim.attacks import ArcAttack, GradientAttack, pgd
 from featsim.data import CircleSpec, SeparatedSphereSpec, SphereSliceSpec
+from featsim.images import SliceImageSpec
 from featsim.models import BiasedReluSpec, DeepNtkSpec, Loss, NtkSpec
 from featsim.scenarios.scenario import Scenario, Training
 from featsim.specs import Spec
@@ -96,9 +97,16 @@ MIRROR = Scenario(
 )
 
 _DELTA = 0.3
-_SLICE = Threat(radius=_DELTA, scope="input", subspace="slice")
-_PGD = pgd(_SLICE, n_steps=10, step_size=_DELTA / 4, objective="loss")
-_STRONG = pgd(_SLICE, n_steps=40, starts=("clean", "random"), n_random=4)
+
+
+def _on_caps(radius: float) -> tuple[GradientAttack, GradientAttack]:
+    """Return the attacks of training and of evaluation in caps of a radius."""
+    threat = Threat(radius=radius, scope="input", subspace="slice")
+    strong = pgd(threat, n_steps=40, starts=("clean", "random"), n_random=4)
+    return pgd(threat, n_steps=10, step_size=radius / 4, objective="loss"), strong
+
+
+_PGD, _STRONG = _on_caps(_DELTA)
 
 CAPS = Scenario(
     name="convergence/caps",
@@ -109,6 +117,17 @@ CAPS = Scenario(
     model=NtkSpec(width=256),
     trainings=_both(ProjectedDescent(n_steps=1200, step_size=1.0), _PGD),
     evaluations=(_STRONG,),
+)
+
+_CLIMB, _JUDGE = _on_caps(0.4)
+
+DIGITS = dataclasses.replace(
+    CAPS,
+    name="convergence/digits",
+    title="Sixteen digits, 3 against 8, on the slice in 65 dimensions: the setting of caps on images",
+    data=SliceImageSpec(),
+    trainings=_both(ProjectedDescent(n_steps=1200, step_size=1.0), _CLIMB),
+    evaluations=(_JUDGE,),
 )
 
 _COARSE = ArcAttack(half=0.3, n_points=7)
@@ -163,4 +182,4 @@ def capacity(ratio: float, n_samples: int, dim: int) -> Scenario:
 
 CAPACITY = capacity(0.8, 16, 4)
 
-SCENARIOS = (S1, TANGENT, BALL, STRENGTH, MIRROR, CAPS, *DEEP, CAPACITY)
+SCENARIOS = (S1, TANGENT, BALL, STRENGTH, MIRROR, CAPS, DIGITS, *DEEP, CAPACITY)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from featsim.images import ImageDataSpec, Patching, load, patch_images, unstandardise
+from featsim.images import ImageDataSpec, Patching, SliceImageSpec, load, patch_images, unstandardise
 from featsim.scenarios import get_scenario
 from featsim.specs import spec_from_dict
 from featsim.training import Recording
@@ -52,3 +52,37 @@ def test_trainings_of_the_scenario_share_start_and_minibatches():
     )
     runs = [scenario.run(name, 1, recording=Recording(at=(0,))) for name in ("standard", "adversarial")]
     np.testing.assert_allclose(runs[0].final_weights, runs[1].final_weights, rtol=1e-12)
+
+
+def test_two_classes_of_images_become_points_of_the_slice():
+    spec = SliceImageSpec(classes=(4, 9), constant=0.3)
+    data = spec.sample(10, np.random.default_rng(0))
+    assert data.X.shape == (10, 65) and data.constant == 0.3 and data.spec == spec
+    np.testing.assert_array_equal(data.y, [0] * 5 + [1] * 5)
+    np.testing.assert_allclose(np.linalg.norm(data.X, axis=1), 1.0, rtol=1e-12)
+    np.testing.assert_array_equal(data.X[:, -1], 0.3)
+    again, other = (spec.sample(10, np.random.default_rng(seed)).X for seed in (0, 1))
+    np.testing.assert_array_equal(again, data.X)
+    assert not np.array_equal(other, data.X)
+    pool = load("digits", "train")
+    order = np.random.default_rng(0)
+    index = np.concatenate([order.permutation(np.flatnonzero(pool.y == label))[:5] for label in (4, 9)])
+    flat = pool.X[index].reshape(10, 64)
+    centred = flat - flat.mean(axis=0)
+    cosines = np.sum(centred * data.X[:, :-1], axis=1) / np.linalg.norm(centred, axis=1) / np.sqrt(0.91)
+    np.testing.assert_allclose(cosines, 1.0, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SliceImageSpec(classes=(3, 3)), "classes must be two different labels"),
+        (lambda: SliceImageSpec(classes=(3, -1)), "classes must be >= 0"),
+        (lambda: SliceImageSpec(constant=1.0), "constant must be < 1"),
+        (lambda: SliceImageSpec().sample(3, np.random.default_rng(0)), "n_samples must be even"),
+        (lambda: SliceImageSpec().sample(1000, np.random.default_rng(0)), "n_samples must be <= "),
+    ],
+)
+def test_impossible_points_of_images_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
