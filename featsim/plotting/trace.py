@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from featsim.traces import Trace
 
 _PANEL_HEIGHT = 1.9
+_SPREAD = 0.1  # numbers of one panel are at least this share of the largest
 # Lines of one panel are told apart by colour and, in grey, by their dashes and marks.
 _LINES = (("-", "#111111"), ("--", "#6a6a6a"), (":", "#2b7bba"), ("-.", "#d07a12"), ((0, (1, 3)), "#6a2c8c"))
 
@@ -22,7 +23,8 @@ def plot_trace(trace: Trace) -> Figure:
     """Draw everything that a trace recorded over its steps.
 
     Coefficients are drawn as the largest over the neurons of each class, one line per class;
-    arrays with one entry per class likewise; then losses, accuracies and all other numbers.
+    arrays with one entry per class likewise; then losses, accuracies and all other numbers, those
+    of about the same size together.
 
     Parameters
     ----------
@@ -85,8 +87,26 @@ def _panels(trace: Trace) -> dict[str, list[str]]:
         else:
             continue  # full tables over all features are for figures of their own
         panels.setdefault(title, []).append(name)
+    panels |= _by_size(trace, panels.pop("other numbers", []))
     order = {"loss": 1, "accuracy": 2, "other numbers": 3}
     return dict(sorted(panels.items(), key=lambda item: order.get(item[0].partition(",")[0], 0)))
+
+
+def _by_size(trace: Trace, names: list[str]) -> dict[str, list[str]]:
+    """Split names into panels, so that small numbers are not lost below large ones."""
+    sizes = {}
+    for name in names:
+        values = np.abs(np.asarray(trace[name], dtype=np.float64))
+        sizes[name] = float(values[np.isfinite(values)].max(initial=0.0))
+    groups: list[list[str]] = []
+    for name in sorted(names, key=lambda name: -sizes[name]):
+        if groups and len(groups[-1]) < len(_LINES) and sizes[name] > _SPREAD * sizes[groups[-1][0]]:
+            groups[-1].append(name)
+        else:
+            groups.append([name])
+    if len(groups) < 2:
+        return {"other numbers": groups[0]} if groups else {}
+    return {f"other numbers, up to {sizes[group[0]]:.2g}": group for group in groups}
 
 
 def _draw_panel(ax: Axes, trace: Trace, title: str, names: list[str]) -> None:
@@ -110,5 +130,5 @@ def _draw_panel(ax: Axes, trace: Trace, title: str, names: list[str]) -> None:
     gaps = np.diff(trace.steps)
     if gaps.size > 2 and gaps[-2] > 3 * gaps[0]:  # recorded at logarithmic distances
         ax.set_xscale("symlog", linthresh=1.0)
-    if len(names) > 1 or title in ("loss", "accuracy", "other numbers"):
+    if len(names) > 1 or title.startswith(("loss", "accuracy", "other numbers")):
         ax.legend(loc="best")

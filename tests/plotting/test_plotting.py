@@ -147,6 +147,20 @@ def test_a_diverged_trace_leaves_gaps(tmp_path):
     save_figure(plot_trace(trace), tmp_path / "x.png")
 
 
+def test_numbers_of_different_size_get_panels_of_their_own():
+    sizes = {"large": 100.0, "alike": 30.0, "small": 0.01, "none": 0.0}
+    figure = plot_trace(some_trace(**{name: np.full(5, size) for name, size in sizes.items()}))
+    panels = {
+        ax.get_title(loc="left"): [text.get_text() for text in ax.get_legend().get_texts()]
+        for ax in figure.axes
+        if ax.get_title(loc="left").startswith("other numbers")
+    }
+    found = list(panels.values())
+    assert found[0] == ["large", "alike"] and ["none"] in found
+    assert any("small" in names and "large" not in names for names in found)
+    assert "other numbers, up to 1e+02" in panels
+
+
 def test_nothing_to_draw_is_refused():
     with pytest.raises(ValueError, match="must hold records"):
         plot_trace(Trace({"steps": np.zeros(0, int)}))

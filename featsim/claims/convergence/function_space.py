@@ -57,6 +57,10 @@ def _c7(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
     return {
         "largest difference, tangent model and recursion": statistics.exactly(max(duals), len(duals)),
         "largest difference, two mirror points": statistics.exactly(max(mirror_errors), len(mirrors)),
+        "kappa of the two near ends": statistics.exactly(mirrors[0].value["rate"], len(mirrors)),
+        "largest difference, margin recursion and its flow": statistics.exactly(
+            max(o.value["flow_error"] for o in mirrors), len(mirrors)
+        ),
         "exponent of the infinite-width error": slopes([o.value for o in limits], "rms", widths),
         "exponent of the mirror points' error": slopes([o.value for o in mirrors], "errors", widths),
     }
@@ -71,6 +75,16 @@ C7 = Claim(
     criteria=(
         Criterion("largest difference, tangent model and recursion", at_most(1e-12), "rounding only"),
         Criterion("largest difference, two mirror points", at_most(1e-12), "rounding only"),
+        Criterion(
+            "kappa of the two near ends",
+            covers_within(1.0603, 5e-5, "digits of the reference"),
+            "K(z, z) - K(z, z')",
+        ),
+        Criterion(
+            "largest difference, margin recursion and its flow",
+            at_most(0.02, "the reference has 1e-2"),
+            "of order alpha = 0.2: u = 1 + tau - W(e^(1 + tau))",
+        ),
         Criterion(
             "exponent of the infinite-width error", as_measured(-0.59, 0.36, 5), "-1/2: kernel sampling"
         ),

@@ -14,6 +14,7 @@ from featsim.scenarios import Scenario
 from featsim.theory.convergence import (
     comparator_terms,
     dual_recursion,
+    mirror_flow,
     mirror_margins,
     plant,
     regret_sides,
@@ -219,7 +220,8 @@ def primal_and_dual(run: Run) -> float:
 def mirror_course(run: Run, widths: Sequence[int]) -> Numbers:
     """Compare the two-mirror-point recursion with the kernel's own and with trained networks.
 
-    ``errors`` are the largest differences of the loss of each width, ``simulated`` its mean margins.
+    ``errors`` are the largest differences of the loss of each width, ``simulated`` its mean margins,
+    ``flow_error`` is what the limit of small steps is off by.
     """
     base, points = run.scenario, nets(run)
     model: Any = base.model
@@ -231,6 +233,7 @@ def mirror_course(run: Run, widths: Sequence[int]) -> Numbers:
     full = dual_recursion(
         gram, run.data.signs, loss=model.loss, step_size=schedule.step_size, n_steps=schedule.n_steps
     )
+    flow = mirror_flow(rate, schedule.step_size, np.arange(schedule.n_steps + 1))
     recording, simulated = Recording(quantities=("net_scores",)), []
     for width in widths:
         trace = base.with_settings({"model.width": int(width)}).run(
@@ -241,6 +244,7 @@ def mirror_course(run: Run, widths: Sequence[int]) -> Numbers:
     return {
         "rate": rate,
         "margins": margins,
+        "flow_error": float(np.abs(flow - margins).max()),
         "dual_error": float(np.abs(full.scores[:, 0, 0] - margins).max()),
         "simulated": table,
         "errors": np.abs(np.logaddexp(0.0, -table) - np.logaddexp(0.0, -margins)).max(axis=1),

@@ -60,8 +60,8 @@ def robust_interpolant(gram: FloatArray, targets: FloatArray, tolerance: float) 
 
     References
     ----------
-    .. [1] Gao et al., arXiv:1906.07916: R_{D,B,eps} of the theorem on robust networks near the start
-       [recalled]; ridge fits as an upper estimate of it [choice].
+    .. [1] Gao et al., arXiv:1906.07916: R_{D,B,eps} of the theorem on robust networks near its
+       start [recalled]; ridge fits as an upper estimate of it [choice].
     """
     targets = check_array("targets", targets, ("N",))
     gram = check_array("gram", gram, (len(targets), len(targets)))

@@ -32,8 +32,8 @@ def tangent_gap_bound(curvature: float, ball_radius: float, width: int) -> float
 
     References
     ----------
-    .. [1] Gao et al., arXiv:1906.07916, width R^4/eps^2 of the theorem on robust networks near the start
-       [recalled], which this Taylor remainder explains [derived].
+    .. [1] Gao et al., arXiv:1906.07916, width R^4/eps^2 of the theorem on robust networks near their
+       start [recalled], which this Taylor remainder explains [derived].
     """
     beta = check_real("curvature", curvature, minimum=0.0, finite=False)
     radius = check_real("ball_radius", ball_radius, minimum=0.0)

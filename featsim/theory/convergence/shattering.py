@@ -73,8 +73,8 @@ def shattering_gadget(signs: IntArray, half_distance: float = 1.0) -> Gadget:
 
     References
     ----------
-    .. [1] Gao et al., arXiv:1906.07916, VC dimension Omega(n d) [source in words]; this construction is
-       [derived].
+    .. [1] Gao et al., arXiv:1906.07916, VC dimension Omega(n d) [source in words]; this construction
+       is [derived].
     """
     wanted = np.asarray(signs)
     if wanted.ndim != 2 or not wanted.size or not np.isin(wanted, (-1, 1)).all():
