@@ -10,6 +10,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ FORMAT = {
     *("GL01", "GL03", "GL06", "GL07", "GL08", "GL10", "SS01", "SS03"),
     *("PR02", "PR03", "PR04", "PR10", "RT03", "YD01"),
 }
+# Sphinx takes a mark at the beginning of a line of the references for a citation.
+MARK_FIRST = re.compile(r"^ *\[(source|recalled|derived|choice|measured)\]", re.MULTILINE)
 # Parameters and the returned value are described.
 SECTIONS = {"PR01", "RT01"}
 
@@ -85,6 +88,8 @@ def errors(name: str, value: object, must_have_sections: bool) -> Iterator[str]:
         checks = FORMAT | SECTIONS
     if checks is not FORMAT and "Raises\n" not in docstring and raises_directly(value):
         yield f"{report['file']}:{report['file_line']}: {name}: no Raises section, but it raises"
+    if MARK_FIRST.search(docstring.partition("References\n")[2]):
+        yield f"{report['file']}:{report['file_line']}: {name}: a line of the references begins with a mark"
     for code, message in report["errors"]:
         if code in checks:
             yield f"{report['file']}:{report['file_line']}: {name}: {code} {message}"

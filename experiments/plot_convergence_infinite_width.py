@@ -1,8 +1,8 @@
 r"""Wide networks follow the infinite-width recursion, and for two mirror points one equation.
 
 (a) Setting ``convergence/S1`` with small steps: attacked loss of networks of growing width, and dashed the
-recursion of the tangent model in function space (:func:`featsim.dual_recursion`) with the closed-form kernel,
-which knows no width. (b) Setting ``convergence/mirror``: two mirror points of opposite label, whose margin
+tangent model's recursion in function space (:func:`featsim.theory.dual_recursion`) with the closed-form
+kernel, which knows no width. (b) Setting ``convergence/mirror``: two mirror points of opposite label, whose margin
 follows :math:`u + e^u = 1 + \tau`, solved by the Lambert function. (c) Root mean square and largest
 differences.
 

@@ -40,3 +40,14 @@ def test_readme_commands_are_commands_of_the_program(capsys: pytest.CaptureFixtu
     assert named
     for command in named:
         assert re.search(rf"^    {command}\b", shown.out + shown.err, re.MULTILINE)
+
+
+def test_links_to_the_reference_lead_somewhere() -> None:
+    import featsim
+
+    listed = {f"{room}.{name}" for name, room in featsim._PUBLIC.items()}
+    pages = [*(_ROOT / "docs").glob("*.rst"), *(_ROOT / "experiments").glob("plot_*.py")]
+    for page in pages:
+        for role, target in re.findall(r":(func|class|meth|attr):`~?(featsim[^`]+)`", page.read_text()):
+            name = target.rpartition(".")[0] if role in ("meth", "attr") else target
+            assert name in listed, f"{page.name} links to {target}, which the reference does not list"

@@ -22,7 +22,7 @@ class Activation(Spec):
     ----------
     name : {"quadratic-relu", "relu", "softplus", "smoothed-relu"}
         :math:`\max(z,0)^2`; :math:`\max(z,0)`; :math:`\log(1+e^{bz})/b`; the smoothed ReLU of
-        :func:`featsim.smoothed_relu`.
+        :func:`featsim.models.smoothed_relu`.
     sharpness : float
         b of softplus, greater than 0.
     power, smoothing : float

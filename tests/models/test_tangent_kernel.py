@@ -9,6 +9,7 @@ from featsim.models import (
     Activation,
     DeepNtkSpec,
     DeepTangentKernel,
+    FrozenGateSpec,
     GateKernel,
     KernelMachine,
     NtkNetwork,
@@ -70,6 +71,17 @@ def test_gate_kernel_against_monte_carlo(rng, inputs, kernel):
     left, right = ((w @ side.T + beta + kernel.offset >= 0.0).astype(float) for side in (X, Z))
     samples = (X @ Z.T) * np.einsum("bmi,bmj->bij", left, right) / 500
     assert within_errors(samples, kernel.matrix(X, Z))
+
+
+def test_gate_kernel_is_that_of_frozen_gates(rng, inputs):
+    """Gates 1[<w, x> + b_i >= 0] of the tangent model with b_i at the quantiles of a normal law."""
+    (X, Z), spec = inputs, FrozenGateSpec(width=500, gates="hard", bias=0.6, gate_std=0.8)
+    samples = []
+    for _ in range(200):
+        w = spec.initial_weights(3, rng)[1]
+        left, right = ((side @ w.T + spec.shift >= 0.0).astype(float) for side in (X, Z))
+        samples.append((X @ Z.T) * (left @ right.T) / spec.width)
+    assert within_errors(np.array(samples), GateKernel(weight_std=0.8, bias_std=0.6).matrix(X, Z))
 
 
 @pytest.mark.parametrize("kernel", CLOSED + DEEP + GATES, ids=str)

@@ -292,8 +292,8 @@ def closure_flow(
 
     References
     ----------
-    .. [1] On the model of Li & Li, arXiv:2306.01271; documentation, page "Gram space", section "Log time"
-       [derived].
+    .. [1] On the model of Li & Li, arXiv:2306.01271; documentation, page "Gram space", section
+       "Log time" [derived].
     """
     last = check_real("end", end, above=0.0)
     flow = ClosureFlow(start, model, weight=weight, left=left, rule=rule, tolerance=tolerance)
