@@ -2,8 +2,8 @@ r"""Wide networks follow the infinite-width recursion, and for two mirror points
 
 (a) Setting ``convergence/S1`` with small steps: attacked loss of networks of growing width, and dashed the
 tangent model's recursion in function space (:func:`featsim.theory.dual_recursion`) with the closed-form
-kernel, which knows no width. (b) Setting ``convergence/mirror``: two mirror points of opposite label, whose margin
-follows :math:`u + e^u = 1 + \tau`, solved by the Lambert function. (c) Root mean square and largest
+kernel, which knows no width. (b) Setting ``convergence/mirror``: two mirror points of opposite label, whose
+margin follows :math:`u + e^u = 1 + \tau`, solved by the Lambert function. (c) Root mean square and largest
 differences.
 
 Expect the curves to close in on the dashes like :math:`m^{-1/2}`, the sampling error of the kernel. With

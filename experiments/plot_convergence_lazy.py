@@ -13,6 +13,7 @@ quadratic ReLU with paired start.
 """
 
 import sys
+from typing import Any
 
 import numpy as np
 from _convergence import exponent_text, guide, log_axes, measure_seeds, processes
@@ -77,7 +78,8 @@ def draw(arrays: Arrays, config: Config) -> Figure:
             high = float(bound[0])
             ax.plot(widths, bound, **THEORY)
             text = r"worst case $\beta R^2/2\sqrt{m}$"
-            ax.annotate(text, (widths[-1], bound[0]), ha="right", va="top", fontsize=7)
+            place: dict[str, Any] = {"xytext": (0, -4), "textcoords": "offset points"}
+            ax.annotate(text, (widths[-1], bound[-1]), ha="right", va="top", fontsize=7, **place)
         else:
             guide(ax, widths, 1.4 * high, -0.5, "$m^{-1/2}$", above=True, at=1)
         ax.set_ylim(0.02 * low if name != "move" else 0.12 * low, 2.0 * high)
