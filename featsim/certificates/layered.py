@@ -72,8 +72,8 @@ def certify_layers(
 
     References
     ----------
-    .. [1] Own derivation [derived]; lines carried backward are those of Zhang et al. 2018 (CROWN)
-       [recalled].
+    .. [1] Own derivation [derived]; lines carried backward are those of Zhang et al. 2018
+       (CROWN) [recalled].
     """
     if not isinstance(network, DeepNetwork | ReluNetwork):
         raise TypeError(f"network must be deep, got {type(network).__name__}; use certify_model")
