@@ -19,6 +19,11 @@ def power_of_ten(dim: float) -> str:
     return rf"$10^{{{exponent}}}$" if abs(np.log10(dim) - exponent) < 1e-9 else f"{dim:g}"
 
 
+def n_words(n_seeds: int) -> str:
+    """Return how many seeds there are, in words."""
+    return f"{n_seeds} seed{'s' * (n_seeds > 1)}"
+
+
 def dimension_axis(ax: Axes, dims: Any) -> Axes:
     """Make x the logarithmic axis of dimensions."""
     ax.set_xscale("log")

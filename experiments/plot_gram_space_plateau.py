@@ -14,7 +14,7 @@ import sys
 import numpy as np
 from _cgro import over_seeds
 from _figure import Arrays, Config, run_figure
-from _gram_space import greys, power_of_ten
+from _gram_space import greys, n_words, power_of_ten
 from matplotlib.figure import Figure
 
 from featsim.claims.cases import Run
@@ -83,7 +83,7 @@ def draw(arrays: Arrays, config: Config) -> Figure:
         ax.set_xscale("log")
         ax.set_xlabel("time $s$ (step size $\\times$ steps)")
         ax.set_ylabel(label)
-        ax.set_title(f"{title}, {len(config['seeds'])} seeds")
+        ax.set_title(f"{title}, {n_words(len(config['seeds']))}")
     handles, labels = axes[0].get_legend_handles_labels()
     order = sorted(range(len(labels)), key=lambda i: labels[i] == "law")
     figure.legend(

@@ -16,7 +16,7 @@ import sys
 import numpy as np
 from _cgro import over_seeds
 from _figure import Arrays, Config, run_figure
-from _gram_space import MEMORY, SIGNAL, dimension_axis
+from _gram_space import MEMORY, SIGNAL, dimension_axis, n_words
 from matplotlib.figure import Figure
 
 from featsim.claims.cases import Run
@@ -84,7 +84,7 @@ def draw(arrays: Arrays, config: Config) -> Figure:
     ax.set_yscale("log")
     ax.set_ylabel("robust accuracy $-$ 1/2 (fresh samples)")
     dimension_axis(ax, dims)
-    ax.set_title(f"{n_seeds} seeds, {config['n_fresh']:,} fresh samples each")
+    ax.set_title(f"{n_words(n_seeds)}, {config['n_fresh']:,} fresh samples each")
     ax.legend(loc="center right", bbox_to_anchor=(1.0, 0.45))
     return figure
 

@@ -14,7 +14,7 @@ import sys
 import numpy as np
 from _cgro import over_seeds
 from _figure import Arrays, Config, run_figure
-from _gram_space import MEMORY, SIGNAL, dimension_axis
+from _gram_space import MEMORY, SIGNAL, dimension_axis, n_words
 from matplotlib.figure import Figure
 
 from featsim.claims.cases import Run
@@ -69,7 +69,7 @@ def draw(arrays: Arrays, config: Config) -> Figure:
     left.set_yscale("log")
     left.set_ylim(bottom=3e-4)
     left.set_ylabel("time $s$ (step size $\\times$ steps)")
-    left.set_title(f"(a) stage times, {len(config['seeds'])} seeds")
+    left.set_title(f"(a) stage times, {n_words(len(config['seeds']))}")
     right.axhline(1.0, **THEORY)
     right.set_ylim(0.0, 1.35)
     right.set_ylabel("measured / law")

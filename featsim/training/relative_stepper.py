@@ -44,6 +44,7 @@ class RelativeStepper(PatchStepper):
         if not len(self._features):
             raise ValueError("data must have features for a RelativeSchedule, which reads their coefficients")
         self._rule = spec.schedule
+        self._nothing: Arrays | None = None
         self.axes = {**self.axes, "time": ("step",)}
         self._loss = kernel.STATISTICS.index(
             "clean_loss" if self._plan.mode == kernel.CLEAN else "attacked_loss"
@@ -107,7 +108,10 @@ class RelativeStepper(PatchStepper):
     def _records(self, coef: FloatArray, rest: FloatArray, stats: FloatArray) -> Arrays:
         if len(stats):
             self._statistics = stats[-1]
-        return super()._records(coef, rest, stats)
+            return super()._records(coef, rest, stats)
+        if self._nothing is None:  # most steps record nothing
+            self._nothing = super()._records(coef, rest, stats)
+        return dict(self._nothing)
 
     def _largest_moves(self, weights: FloatArray, moved: FloatArray) -> tuple[float, float]:
         """Largest move of own-class coefficients, relative to the largest of class and kind, and as it is."""
