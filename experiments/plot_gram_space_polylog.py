@@ -24,8 +24,8 @@ from featsim.claims.gram_space.measures import stages
 from featsim.plotting import THEORY, new_figure
 from featsim.scenarios.gram_space import PAPER_DIMS, paper_exponents
 
-SEEDS = {"quick": 2, "default": 6, "full": 20}
-N_FRESH = {"quick": 100_000, "default": 400_000, "full": 1_000_000}
+SEEDS = {"quick": 2, "default": 4, "full": 20}
+N_FRESH = {"quick": 100_000, "default": 200_000, "full": 1_000_000}
 LABELS = {"log": (SIGNAL, "o", "$L = \\log d$"), "flat": (MEMORY, "s", "$L = 1$")}
 
 

@@ -21,8 +21,8 @@ def _page(name: str) -> str:
 
 @pytest.mark.parametrize(
     "code",
-    [_readme(), *map(_page, ("quickstart.rst", "evaluation.rst", "convergence.rst"))],
-    ids=["README", "quickstart", "evaluation", "convergence"],
+    [_readme(), *map(_page, ("quickstart.rst", "evaluation.rst", "convergence.rst", "gram_space.rst"))],
+    ids=["README", "quickstart", "evaluation", "convergence", "gram-space"],
 )
 def test_examples_run_as_they_stand(code: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "import" in code

@@ -319,7 +319,7 @@ LIMIT = Claim(
 )
 
 _STEPS = (0.1, 0.05, 0.025)
-_ORDER = {dim: Measure(small_steps, (_STEPS, end)) for dim, end in ((1e2, 40.0), (1e3, 80.0))}
+_ORDER = {dim: Measure(small_steps, (_STEPS, end)) for dim, end in ((1e2, 20.0), (1e3, 20.0))}
 
 
 def _order_cases(quick: bool) -> list[Case]:
