@@ -86,7 +86,8 @@ def draw(arrays: Arrays, config: Config) -> Figure:
     for ax in (left, right):
         ax.axvline(predicted, **THEORY, label=rf"predicted $\rho^*$ = {predicted:.2f}")
         ax.set_xlabel(rf"training radius $\delta / \alpha$   ($\alpha$ = {scenario.data.signal_strength:g})")
-        ax.legend(loc="lower left" if ax is left else "center left")
+    left.legend(loc="lower left")
+    right.legend(loc="center left", bbox_to_anchor=(0.0, 0.64))
     return figure
 
 

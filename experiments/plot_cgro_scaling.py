@@ -5,7 +5,7 @@ Setting ``cgro/A`` with one quantity swept at a time, checks ``cgro/T2-scaling``
 step with :math:`V_i \ge 1`) against N, lambda, alpha (with :math:`\eta \sim \alpha^{-2}`), noise norm and
 :math:`\sigma_0`, and time of the signal :math:`t_I` against :math:`\sigma_0`: one dot per seed, large
 dots medians. Dashed: the law's exponent through the middle median. Each title gives the exponent of the
-medians with the 95 % interval of a regression through all seeds, and the law's. Expect agreement in the
+medians with its 95 % bootstrap interval over seeds, and the law's. Expect agreement in the
 first four; :math:`t_{III}` falls faster than :math:`1/v_0` with :math:`\sigma_0` and noise norm, because
 the initial products :math:`v_0` are not small at these sizes.
 """
@@ -17,11 +17,10 @@ from _cgro import MEMORY, SIGNAL, over_seeds
 from _figure import Arrays, Config, run_figure
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from scipy import stats
 
 from featsim.claims.cases import Run
 from featsim.claims.cgro.measures import closure_times
-from featsim.claims.cgro.scaling import SIGNAL_SWEEP, TIME_LAWS, TIME_SWEEPS
+from featsim.claims.cgro.scaling import SIGNAL_SWEEP, TIME_LAWS, TIME_SWEEPS, median_exponent
 from featsim.plotting import THEORY, new_figure
 from featsim.scenarios import Scenario
 from featsim.specs import spec_from_dict
@@ -68,16 +67,6 @@ def one_run(item: tuple[Scenario, int, tuple[Scenario, ...]]) -> Arrays:
     }
 
 
-def exponent(x: np.ndarray, table: np.ndarray) -> tuple[float, float, float]:
-    """Return the exponent of the medians, and the interval of a regression through all seeds."""
-    middle = np.polyfit(np.log(x), np.log(np.median(table, axis=1)), 1)[0]
-    every_x, every = np.repeat(x, table.shape[1]), table.ravel()
-    usable = np.isfinite(every) & (every > 0)
-    fit = stats.linregress(np.log(every_x[usable]), np.log(every[usable]))
-    half = stats.t.ppf(0.975, usable.sum() - 2) * fit.stderr
-    return float(middle), float(fit.slope - half), float(fit.slope + half)
-
-
 def draw(arrays: Arrays, config: Config) -> Figure:
     """Draw one panel per sweep."""
     figure = new_figure(4.3)
@@ -94,10 +83,9 @@ def draw(arrays: Arrays, config: Config) -> Figure:
         ax.plot(x, median, "o-", color=color, markersize=5, linewidth=1.2)
         middle = len(x) // 2
         ax.plot(x, median[middle] * (x / x[middle]) ** laws[name], **THEORY)
-        slope, low, high = exponent(x, table)
-        ax.set_title(
-            f"({'abcdef'[number]}) {slope:.2f} [{low:.2f}, {high:.2f}], law {laws[name]:g}", fontsize=7.5
-        )
+        fit = median_exponent(x.tolist(), table)
+        interval = f"[{fit.low:.2f}, {fit.high:.2f}]"
+        ax.set_title(f"({'abcdef'[number]}) {fit.value:.2f} {interval}, law {laws[name]:g}", fontsize=7.5)
         ax.set_xscale("log")
         ax.set_yscale("log")
         ax.set_xticks(x, [f"{value:g}" for value in x])

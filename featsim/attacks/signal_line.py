@@ -113,7 +113,8 @@ def worst_shift(model: PowerNetwork, data: SignalNoiseData, radius: float) -> Fl
 
     References
     ----------
-    .. [1] docs/cgro, "Training and attacks" [derived].
+    .. [1] Inner maximum over the signal patch: Li & Li, arXiv:2306.01271 [source in words]; that an end point
+       or position 0 attains it [derived].
     """
     here, sign = signal_positions(data), data.signs
     to_zero = np.where(np.abs(here) <= radius, -here, -radius * sign)

@@ -181,7 +181,7 @@ def sample_signal_noise(spec: SignalNoiseSpec, n_samples: int, rng: np.random.Ge
 
     References
     ----------
-    .. [1] docs/cgro, "Data".
+    .. [1] Li & Li, arXiv:2306.01271, patch data: one signal patch, Gaussian noise patches [source].
     """
     if not isinstance(spec, SignalNoiseSpec):
         raise TypeError(f"spec must be a SignalNoiseSpec, got {type(spec).__name__}")

@@ -77,7 +77,7 @@ def power_activation_slope(z: FloatArray, power: float, activation: str = "odd")
 
     References
     ----------
-    .. [1] docs/cgro, "Network".
+    .. [1] Li & Li, arXiv:2306.01271, network definition [source].
     """
     slope: FloatArray = float(power) * _power_factor(z, power, activation)
     return slope

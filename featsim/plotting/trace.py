@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 _PANEL_HEIGHT = 1.9
 _SPREAD = 0.1  # numbers of one panel are at least this share of the largest
 # Lines of one panel are told apart by colour and, in grey, by their dashes and marks.
-_LINES = (("-", "#111111"), ("--", "#6a6a6a"), (":", "#2b7bba"), ("-.", "#d07a12"), ((0, (1, 3)), "#6a2c8c"))
+_LINES = (
+    ("-", "#111111"), ("--", "#6a6a6a"), (":", "#2b7bba"), ("-.", "#d07a12"), ((0, (1, 3)), "#6a2c8c"),
+    ((0, (6, 1, 1, 1, 1, 1)), "#1b7837"), ((0, (8, 3)), "#b2182b"),
+)  # fmt: skip
 
 
 def plot_trace(trace: Trace) -> Figure:
@@ -130,5 +133,6 @@ def _draw_panel(ax: Axes, trace: Trace, title: str, names: list[str]) -> None:
     gaps = np.diff(trace.steps)
     if gaps.size > 2 and gaps[-2] > 3 * gaps[0]:  # recorded at logarithmic distances
         ax.set_xscale("symlog", linthresh=1.0)
+        ax.set_xlim(trace.steps[0], trace.steps[-1])  # the margin of a logarithm reaches below step 0
     if len(names) > 1 or title.startswith(("loss", "accuracy", "other numbers")):
         ax.legend(loc="best")

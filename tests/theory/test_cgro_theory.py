@@ -57,7 +57,7 @@ def test_closure_is_training_over_2000_steps(model, rule, weight, step):
 
 
 def slow_closure(u, v, K, y, alpha, radius, weight, eta, q, n_steps):
-    """Section 6.1, term by term: the odd network against the fixed attack."""
+    """The closure term by term: the odd network against the fixed attack."""
     u, v = u.copy(), v.copy()
     n, J, m = v.shape
     K = K.reshape(n, J, n, J)
@@ -178,7 +178,7 @@ def test_stalled_score_solves_its_law():
     S = LAWS.stalled_score(t)
     np.testing.assert_allclose(S, np.log(0.02 * 9 * 0.5 * 4 * t) + (4 / 3) * np.log(S), rtol=1e-12)
     assert np.isnan(LAWS.stalled_score(1e-6))
-    # At the time of memorisation the note has 9.73 +- 0.16.
+    # At the time of memorisation an independent program has 9.73 +- 0.16.
     assert float(LAWS.stalled_score(2272.0)) == pytest.approx(9.73, abs=0.16)
 
 

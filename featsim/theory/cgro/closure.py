@@ -135,7 +135,7 @@ class ClosureStart:
         rule: str = "fixed",
         record_at: IntArray | None = None,
     ) -> ClosureTrace:
-        r"""Run the recursion of section 6.1, for either network and either attack on the signal line.
+        r"""Run the exact closure, for either network and either attack on the signal line.
 
         Parameters
         ----------
@@ -220,7 +220,7 @@ def closure_from_weights(weights: FloatArray, data: SignalNoiseData) -> ClosureS
 
     References
     ----------
-    .. [1] docs/cgro, "The exact closure" [derived].
+    .. [1] Exact closure of the dynamics of Li & Li, arXiv:2306.01271 (docs/cgro) [derived].
     """
     W = check_array("weights", weights, (1, "m", data.dim))[0]
     noise = data.noise.reshape(-1, data.dim)

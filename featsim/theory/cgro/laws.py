@@ -89,7 +89,7 @@ class StageLaws:
 
     References
     ----------
-    .. [1] docs/cgro, "The stage laws" [derived].
+    .. [1] Stages: Li & Li, arXiv:2306.01271 [source]; the laws with their constants (docs/cgro) [derived].
     """
 
     n_samples: int

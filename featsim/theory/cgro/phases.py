@@ -49,7 +49,7 @@ class Phases:
 
     @property
     def separated(self) -> bool:
-        r"""Whether a stall lay between: :math:`t_I < t_{III}/20`, the note's criterion."""
+        r"""Whether a stall lay between: :math:`t_I < t_{III}/20` [choice]."""
         return self.signal_step < self.memorisation_step / 20.0
 
     def to_dict(self) -> dict[str, Any]:
