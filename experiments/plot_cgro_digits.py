@@ -7,10 +7,10 @@ and networks are larger). (a), (b) Accuracy along training, clean and under PGD-
 on training and on test images. Expect: adversarial training robust on its training images, clean on both,
 and much less robust on test images; standard training without that gap (the control). (c), (d) Landscape
 within a radius, found by gradient ascent of 10 steps from two starts (lower bounds): :math:`G_\epsilon`,
-the largest l2 norm of the input gradient, and :math:`C_\epsilon`, the largest increase of the loss, means over images. After
-adversarial training flat around training images inside the training radius (dashed) only; after standard
-training (thin lines) nowhere. Medians over seeds, middle 80 % as a band; test images: the first 200 of the
-test split.
+the largest l2 norm of the input gradient, and :math:`C_\epsilon`, the largest increase of the loss, means
+over images. After adversarial training flat around training images inside the training radius (dashed)
+only; after standard training (thin lines) nowhere. Medians over seeds, middle 80 % as a band; test
+images: the first 200 of the test split.
 """
 
 import sys
