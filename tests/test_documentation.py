@@ -51,3 +51,15 @@ def test_links_to_the_reference_lead_somewhere() -> None:
         for role, target in re.findall(r":(func|class|meth|attr):`~?(featsim[^`]+)`", page.read_text()):
             name = target.rpartition(".")[0] if role in ("meth", "attr") else target
             assert name in listed, f"{page.name} links to {target}, which the reference does not list"
+
+
+@pytest.mark.parametrize("name", ["structured-data/S1", "purification/C", "cgro/A", "convergence/S1"])
+def test_recorded_quantities_are_documented(name: str) -> None:
+    from featsim.scenarios import get_scenario
+
+    scenario = get_scenario(name).with_settings({"adversarial.schedule.n_steps": 2})
+    pages = "".join((_ROOT / "docs" / page).read_text() for page in ("traces.rst", "convergence.rst"))
+    for quantity in scenario.run("adversarial", seed=0):
+        base = re.sub(r"^(fresh_)?(clean|fixed|worst|attacked)_accuracy$", r"\2_loss", quantity)
+        base = re.sub(r"^fresh_(?:clean|fixed|worst|attacked)_loss$", "fresh_clean_loss", base)
+        assert f"``{base}``" in pages, f"{quantity} is recorded by {name} but documented nowhere"
