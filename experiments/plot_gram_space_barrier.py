@@ -26,9 +26,9 @@ from featsim.plotting import THEORY, new_figure
 from featsim.scenarios.gram_space import structured
 
 RADIUS = 0.42
-TIMES = (0.4, 0.7, 1.0, 1.25, 1.6, 2.0, 3.0, 5.0)
-DIMS = (20.0, 1e3, 1e6, 1e8)
-SEEDS = {"quick": 2, "default": 4, "full": 24}
+TIMES = (0.5, 0.8, 1.0, 1.25, 1.6, 2.5, 5.0)
+DIMS = (20.0, 1e3, 1e8)
+SEEDS = {"quick": 2, "default": 3, "full": 24}
 
 
 def scenario_of(dim: float, times: float):
@@ -41,7 +41,7 @@ def scenario_of(dim: float, times: float):
 def configuration(size: str) -> Config:
     """Return everything that determines the arrays."""
     quick = size == "quick"
-    dims, times = (DIMS[::2], TIMES[1:6:2]) if quick else (DIMS, TIMES)
+    dims, times = (DIMS[::2], (0.7, 1.25, 2.0)) if quick else (DIMS, TIMES)
     return {
         "dims": list(dims),
         "times": list(times),

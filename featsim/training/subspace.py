@@ -169,8 +169,9 @@ def spanning_basis(inputs: Arrays, limit: float | None = None) -> FloatArray | N
     if limit is not None and total >= limit:
         return None
     added = _orthonormal(np.concatenate(rows[1:]))
-    added -= (added @ span.T) @ span
-    return np.ascontiguousarray(np.concatenate([span, _orthonormal(added)]))
+    added -= (added @ span.T) @ span  # of rounding alone: the rank is known now
+    added = np.linalg.qr(added.T)[0].T if len(added) else added
+    return np.ascontiguousarray(np.concatenate([span, added]))
 
 
 def _n_filters(inputs: Arrays) -> int:

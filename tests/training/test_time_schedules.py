@@ -144,6 +144,27 @@ def test_a_cut_run_goes_on_with_the_same_bits(theory, rng, tmp_path, monkeypatch
         np.testing.assert_array_equal(trace[name], whole[name], err_msg=name)
 
 
+@pytest.mark.parametrize("subspace", [None, "own"])
+def test_structured_data_have_a_limit_where_the_filters_norm_does_not_matter(subspace):
+    """Standard training, and attacks within features: the same normals, orthogonal noise against d = 1e12."""
+    attack = subspace and margin_step(Threat(radius=0.35, subspace=subspace), 100.0)
+    specs = [
+        GramPatchSpec(dim=dim, n_classes=2, n_nonrobust_patches=6, noise_norm=0.1) for dim in (1e12, np.inf)
+    ]
+    finite, limit = (spec.sample_for(NETWORK, 4, np.random.default_rng(5)) for spec in specs)
+    weights = specs[0].initial_weights(NETWORK, finite, np.random.default_rng(6))
+    schedule = Schedule(n_steps=200, step_size=0.3)
+    runs = [
+        train(NETWORK, d, schedule=schedule, attack=attack, initial_weights=weights) for d in (finite, limit)
+    ]
+    moved = np.abs(runs[0]["nonrobust_coef"][-1] - runs[0]["nonrobust_coef"][0]).max()
+    assert moved > 0.05
+    # Noise products differ by d^(-1/2) = 1e-6, times what 200 steps make of it.
+    np.testing.assert_allclose(runs[0]["nonrobust_coef"], runs[1]["nonrobust_coef"], atol=1e-5)
+    drawn = train(NETWORK, limit, schedule=schedule, attack=attack, rng=np.random.default_rng(6))
+    assert drawn.status == "completed"
+
+
 def test_what_does_not_fit_is_refused(rng):
     data = SignalNoiseSpec(dim=10, n_fresh=0).sample(4, rng)
     with pytest.raises(ValueError, match="SignalAttack or None for the flow"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -180,4 +181,44 @@ THEOREM = Claim(
     analyse=_theorem,
 )
 
-CLAIMS = (STAGE_TIMES, PARTIAL, THEOREM)
+_GROWN = {
+    dim: paper_exponents(dim, n_samples=math.ceil(4.3 * math.log(dim)), width=math.ceil(2.2 * math.log(dim)))
+    for dim in (1e2, 1e4, 1e6, 1e8)
+}
+_SMALLER = Measure(stages, (True, 50_000))
+
+
+def _grown_cases(quick: bool) -> list[Case]:
+    return [Case(s, None, seed, _SMALLER) for s in _GROWN.values() for seed in seeds((5, 2), quick)]
+
+
+def _grown(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
+    found = {dim: by_seed(outcomes, _SMALLER, scenario=scenario) for dim, scenario in _GROWN.items()}
+    every = [f for values in found.values() for f in values]
+    late = [abs(_ratio(found[dim], "memorisation") - 1.0) for dim in (1e4, 1e6, 1e8)]
+    return {
+        "share of samples with V_i >= 1": statistics.accuracy([f["memorised_share"] for f in every]),
+        "largest robust accuracy on fresh samples - 1/2": statistics.exactly(
+            max(f["excess"] for f in every), len(every)
+        ),
+        "s_III / T_III, largest distance from 1 from d = 1e4 on": statistics.exactly(max(late), len(every)),
+        "s_I / T_I at d = 1e8": statistics.exactly(_ratio(found[1e8], "signal"), len(found[1e8])),
+    }
+
+
+GROWN = Claim(
+    id="gram-space/growing",
+    statement="With samples and width growing like log d the picture is the same",
+    mark="[choice]",
+    scenario=_LARGEST.name,
+    criteria=(
+        Criterion("share of samples with V_i >= 1", at_least(0.99), "1"),
+        Criterion("largest robust accuracy on fresh samples - 1/2", at_most(1e-3), "o(1)"),
+        Criterion("s_III / T_III, largest distance from 1 from d = 1e4 on", at_most(0.1), "1"),
+        Criterion("s_I / T_I at d = 1e8", between(0.85, 1.1), "1; .97 measured"),
+    ),
+    cases=_grown_cases,
+    analyse=_grown,
+)
+
+CLAIMS = (STAGE_TIMES, PARTIAL, THEOREM, GROWN)
