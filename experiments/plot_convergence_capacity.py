@@ -1,15 +1,17 @@
 """Fitting robustly takes a wider network than fitting.
 
-Setting ``convergence/capacity`` (claims ``convergence/C12``, ``convergence/C12-dimension`` and, for the
-bound, ``convergence/C11``): random points on a sphere, scaled so that opposite labels are at least 2 apart;
-l2 balls of radius rho < 1; ReLU networks with biases, both layers trained by Adam. The least width at which
-one of three starts fits all points, plainly, or under five attacks of 28 steps. Robust interpolation of all
-sets of n points needs VC dimension of order n d, where plain interpolation needs n [source, in words].
+Setting ``convergence/capacity`` (claims ``convergence/C12``, ``convergence/C12-small-radius``,
+``convergence/C12-dimension`` and, for the bound, ``convergence/C11``): random points on a sphere, scaled so
+that opposite labels are at least 2 apart; l2 balls of radius rho < 1; ReLU networks with biases, both layers
+trained by Adam. The least width at which one of three starts fits all points, plainly, or under five attacks
+of 28 steps. Robust interpolation of all sets of n points needs VC dimension of order n d, where plain
+interpolation needs n [source, in words].
 
-Expect wider networks for adversarial training, both widths to grow with n, and the ratio to grow with rho.
-Widths are bounds from above: a failure may be one of optimisation. Growth of the width with d, which the
-capacity bound suggests for parameters, is not seen at these sizes: n <= 2d random labels are nearly
-linearly separable, and the number of parameters of a neuron grows with d already.
+Expect wider networks for adversarial training, both widths to grow with n, and the ratio to grow with rho:
+about 2 at rho = 0.8, hardly above 1 at rho = 0.4, where few seeds can show more. Widths are bounds from
+above: a failure may be one of optimisation. Growth of the width with d, which the capacity bound suggests
+for parameters, is not seen at these sizes: n <= 2d random labels are nearly linearly separable, and the
+number of parameters of a neuron grows with d already.
 """
 
 import sys

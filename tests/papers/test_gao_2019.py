@@ -13,7 +13,7 @@ from featsim.scenarios import get_scenario
 from featsim.training import Recording
 
 FAST = ("C1", "C2", "C3", "C7", "C8", "C9", "C10", "C11", "theorem-width", "loss-trap")
-SLOW = ("C4", "C5", "C6", "C12", "C12-dimension", "C13", "C1-deep")
+SLOW = ("C4", "C5", "C6", "C12", "C12-small-radius", "C12-dimension", "C13", "C1-deep")
 
 
 @pytest.fixture(scope="module")

@@ -65,7 +65,6 @@ def _c12(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
             key=lambda estimate: estimate.value,
         ),
         f"the same at {size_name(SIZES[1])}": ratios[SIZES[1]],
-        f"the same at {size_name(SIZES[4])}": ratios[SIZES[4]],
         "the same at rho = 0.8 less at 0.4, n = 16, d = 4, paired": statistics.paired_difference(
             [run["ratio"] for run in many], [run["ratio"] for run in weak]
         ),
@@ -86,7 +85,6 @@ C12 = Claim(
             "sqrt(n d) against sqrt(n) parameters; trainable width, so evidence and no proof",
         ),
         Criterion(f"the same at {size_name(SIZES[1])}", as_measured(2.1, 0.7, 5), "> 1"),
-        Criterion(f"the same at {size_name(SIZES[4])}", as_measured(1.7, 0.4, 5), "> 1, less than at 0.8"),
         Criterion(
             "the same at rho = 0.8 less at 0.4, n = 16, d = 4, paired",
             at_least(0.0),
@@ -97,6 +95,30 @@ C12 = Claim(
     ),
     cases=_capacity_cases,
     analyse=_c12,
+)
+
+
+def _weak(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
+    name = f"least width, adversarial over standard, {size_name(SIZES[4])}"
+    return {name: _ratio([outcome.value for outcome in outcomes])}
+
+
+C12_WEAK = Claim(
+    id="convergence/C12-small-radius",
+    statement="At a small radius too, fitting robustly takes a much wider network than fitting",
+    mark="[measured]",
+    scenario="convergence/capacity",
+    criteria=(
+        Criterion(
+            f"least width, adversarial over standard, {size_name(SIZES[4])}",
+            at_least(1.3, "as at rho = 0.8"),
+            "the reference has 1.7 +- 0.4 over 5 seeds, which more seeds do not bear out; the capacity bound "
+            "is about rho above sqrt(1 - 1/d) = 0.87",
+        ),
+    ),
+    cases=study(capacity(*SIZES[4]), None, (24, 12), Measure(least_widths)),
+    analyse=_weak,
+    expected=Verdict.NOT_REPRODUCED,
 )
 
 
@@ -281,4 +303,4 @@ C1_DEEP = Claim(
     analyse=_deep,
 )
 
-CLAIMS = (C12, C12_GROWTH, C13, TRAP, C1_DEEP)
+CLAIMS = (C12, C12_WEAK, C12_GROWTH, C13, TRAP, C1_DEEP)
