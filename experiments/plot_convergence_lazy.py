@@ -13,7 +13,6 @@ quadratic ReLU with paired start.
 """
 
 import sys
-from typing import Any
 
 import numpy as np
 from _convergence import exponent_text, guide, log_axes, measure_seeds, processes
@@ -75,13 +74,12 @@ def draw(arrays: Arrays, config: Config) -> Figure:
         log_axes(ax, widths, "width m")
         if name == "tangent_gap":
             bound = arrays[f"net0_{BOUND}"].mean(axis=0)
-            high = float(bound[0])
+            high = 2.5 * float(bound[0])
             ax.plot(widths, bound, **THEORY)
             text = r"worst case $\beta R^2/2\sqrt{m}$"
-            place: dict[str, Any] = {"xytext": (0, -4), "textcoords": "offset points"}
-            ax.annotate(text, (widths[-1], bound[-1]), ha="right", va="top", fontsize=7, **place)
+            ax.text(0.98, 0.98, text, transform=ax.transAxes, ha="right", va="top", fontsize=7)
         else:
-            guide(ax, widths, 1.4 * high, -0.5, "$m^{-1/2}$", above=True, at=1)
+            guide(ax, widths, 1.4 * high, -0.5, "$m^{-1/2}$", above=True, at=int(len(widths) > 2))
         ax.set_ylim(0.02 * low if name != "move" else 0.12 * low, 2.0 * high)
         ax.legend(loc="lower left", title="exponent", fontsize=6.8)
     lines = axes[0].get_lines()[: len(LAZY)]
