@@ -74,13 +74,13 @@ def draw(arrays: Arrays, config: Config) -> Figure:
         log_axes(ax, widths, "width m")
         if name == "tangent_gap":
             bound = arrays[f"net0_{BOUND}"].mean(axis=0)
-            high = 2.5 * float(bound[0])
+            high = 1.7 * float(bound[0])
             ax.plot(widths, bound, **THEORY)
             text = r"worst case $\beta R^2/2\sqrt{m}$"
             ax.text(0.98, 0.98, text, transform=ax.transAxes, ha="right", va="top", fontsize=7)
         else:
             guide(ax, widths, 1.4 * high, -0.5, "$m^{-1/2}$", above=True, at=int(len(widths) > 2))
-        ax.set_ylim(0.02 * low if name != "move" else 0.12 * low, 2.0 * high)
+        ax.set_ylim(0.02 * low if name != "move" else 0.12 * low, 3.0 * high)
         ax.legend(loc="lower left", title="exponent", fontsize=6.8)
     lines = axes[0].get_lines()[: len(LAZY)]
     figure.legend(lines, [words for _, _, words in LAZY], loc="outside upper center", ncols=4)

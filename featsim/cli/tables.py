@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from featsim.specs import decode_float, is_encoded_float
+
 _WORDS = ("settings", "axes")
 
 
@@ -53,7 +55,7 @@ def flat(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     Parameters
     ----------
     node : JSON data
-        Dicts are taken apart, lists are not.
+        Dicts are taken apart, lists are not; numbers that JSON cannot write are decoded.
     path : str
         Name of `node` itself.
 
@@ -62,7 +64,9 @@ def flat(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     tuple of str and object
         Every value under its dotted name.
     """
-    if isinstance(node, Mapping) and node:
+    if is_encoded_float(node):
+        yield path, decode_float(node)
+    elif isinstance(node, Mapping) and node:
         for key, value in node.items():
             yield from flat(value, f"{path}.{key}" if path else str(key))
     else:
