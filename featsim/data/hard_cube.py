@@ -10,7 +10,7 @@ import numpy as np
 from featsim.data.arrays import patch_data
 from featsim.data.dataset import PatchData
 from featsim.specs import Spec
-from featsim.validation import IntArray, check_generator, check_integer, check_real
+from featsim.validation import FloatArray, IntArray, check_generator, check_integer, check_real
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,6 +94,15 @@ class HardCubeSpec(Spec):
         """
         count = check_integer("n_samples", n_samples, minimum=1)
         return self.points(check_generator("rng", rng).integers(1 << self.bits, size=count))
+
+    def sample_like(self, data: PatchData, n_samples: int, rng: np.random.Generator) -> PatchData:
+        """Draw more vertices; `data` adds nothing to the table."""
+        return self.sample(n_samples, rng)
+
+    @property
+    def clean_rule(self) -> FloatArray:
+        """Linear rule that is always right: the tagged coordinate, shape (k + 1,)."""
+        return np.asarray(np.eye(self.bits + 1)[-1])
 
     def coverage(self, n_samples: int) -> float:
         r"""Return the expected share of vertices that n samples hit, :math:`1-(1-2^{-k})^n`."""

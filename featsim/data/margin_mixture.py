@@ -10,7 +10,7 @@ import numpy as np
 from featsim.data.arrays import patch_data
 from featsim.data.dataset import PatchData
 from featsim.specs import Spec
-from featsim.validation import check_generator, check_integer, check_real
+from featsim.validation import FloatArray, check_generator, check_integer, check_real
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,6 +78,15 @@ class MarginMixtureSpec(Spec):
         X = self.noise_norm / np.sqrt(self.dim) * rng.standard_normal((count, self.dim))
         X[:, 0] = np.where(small, self.small_margin, self.large_margin) * np.where(y == 1, 1.0, -1.0)
         return patch_data(X[:, None, :], y, n_classes=2, spec=self)
+
+    def sample_like(self, data: PatchData, n_samples: int, rng: np.random.Generator) -> PatchData:
+        """Draw more samples; `data` adds nothing to the distribution."""
+        return self.sample(n_samples, rng)
+
+    @property
+    def clean_rule(self) -> FloatArray:
+        """Linear rule that is always right: w*, shape (d,)."""
+        return np.asarray(np.eye(self.dim)[0])
 
     def small(self, data: PatchData) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Return which samples have the small margin, bool (n,).

@@ -64,7 +64,31 @@ class MemoriserSpec(Spec):
             object.__setattr__(self, "outer_radius", outer)
         object.__setattr__(self, "clean_scale", check_real("clean_scale", self.clean_scale, above=0.0))
 
-    def build(self, centres: FloatArray, labels: Any, clean_weights: FloatArray) -> Memoriser:
+    def network(self, weights: FloatArray) -> ReluNetwork:
+        """Return the network that rows of a trace stand for.
+
+        Parameters
+        ----------
+        weights : ndarray, shape (1, 1 + N, D + 1)
+            The clean rule with its constant; then every stored point with its sign, 0 if not stored.
+
+        Returns
+        -------
+        ReluNetwork
+            The memoriser; without a stored point the clean rule.
+        """
+        rule, rows = weights[0, 0], weights[0, 1:]
+        stored = rows[rows[:, -1] != 0.0]
+        if not len(stored):
+            scale = self.clean_scale
+            hidden = scale * np.stack([rule[:-1], -rule[:-1]]), scale * np.array([rule[-1], -rule[-1]])
+            return ReluNetwork([hidden, (np.array([[1.0, -1.0]]), np.zeros(1))])
+        labels = (stored[:, -1] > 0.0).astype(np.int64)
+        return self.build(stored[:, :-1], labels, rule[:-1], float(rule[-1])).network()
+
+    def build(
+        self, centres: FloatArray, labels: Any, clean_weights: FloatArray, clean_bias: float = 0.0
+    ) -> Memoriser:
         """Return the memoriser of distinct training points around a linear clean rule.
 
         Parameters
@@ -75,6 +99,8 @@ class MemoriserSpec(Spec):
             0 and 1.
         clean_weights : ndarray, shape (D,)
             Clean rule.
+        clean_bias : float
+            Its constant.
 
         Returns
         -------
@@ -88,6 +114,7 @@ class MemoriserSpec(Spec):
             centres=flat[np.sort(first)],
             labels=np.asarray(labels)[np.sort(first)],
             clean_weights=clean_weights,
+            clean_bias=clean_bias,
             radius=self.radius,
             norm=self.norm,
             outer_radius=self.outer_radius,

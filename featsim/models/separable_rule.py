@@ -34,6 +34,22 @@ class MemorisingRuleSpec(Spec):
     def __post_init__(self) -> None:
         object.__setattr__(self, "bias", check_real("bias", self.bias, above=0.0, maximum=1.0))
 
+    def network(self, weights: FloatArray) -> ReluNetwork:
+        """Return the rule that rows of a trace stand for.
+
+        Parameters
+        ----------
+        weights : ndarray, shape (1, 1 + s, d + 1)
+            The linear part; then the noise of every memorised point with its sign.
+
+        Returns
+        -------
+        ReluNetwork
+            As :func:`memorising_rule` makes it.
+        """
+        rows = weights[0, 1:]
+        return memorising_rule(weights[0, 0, :-1], rows[:, :-1], rows[:, -1], self.bias)
+
 
 def memorising_rule(signal: FloatArray, noise: FloatArray, signs: FloatArray, bias: float) -> ReluNetwork:
     r"""Return :math:`f(x) = \langle w^*, x\rangle + \sum_i y_i(\langle \xi_i, x\rangle/\|\xi_i\|^2 - b)_+`.
@@ -65,7 +81,8 @@ def memorising_rule(signal: FloatArray, noise: FloatArray, signs: FloatArray, bi
        directions [choice].
     """
     w = check_array("signal", signal, ("d",))
-    xi = check_array("noise", noise, ("s", len(w)))
+    xi = np.asarray(noise, dtype=np.float64).reshape(-1, len(w)) if np.size(noise) == 0 else noise
+    xi = check_array("noise", xi, ("s", len(w)))
     y = check_array("signs", signs, (len(xi),))
     b = check_real("bias", bias, above=0.0, maximum=1.0)
     squares = np.sum(xi**2, axis=1, keepdims=True)

@@ -3,7 +3,7 @@
 A is the headline, with its controls as trainings: lambda = 0 (``standard``), lambda = 1 (``pure``) and
 the exact attack (``worst``). B has the paper's exponents [source] with polylog d = log d [choice]; C the
 two-branch network of the paper's last version; D another power; E another size; G an attack on the whole
-input. In ``cube`` and ``separable`` networks are written down, not trained. All other numbers are the
+input. In ``cube`` and ``separable`` networks are written down step by step. All other numbers are the
 simulator's [choice]: measured to show the effect at these sizes.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from featsim.attacks import SignalAttack, pgd
+from featsim.attacks import SignalAttack, fgm, pgd
 from featsim.data import HardCubeSpec, MarginMixtureSpec, SignalNoiseSpec
 from featsim.images import ImageDataSpec, Patching
 from featsim.models import MemoriserSpec, MemorisingRuleSpec, PowerNetworkSpec
@@ -142,19 +142,26 @@ DIGITS = Scenario(
 
 CUBE = Scenario(
     name="cgro/cube",
-    title="Vertices of a cube whose label is tagged within reach of the attack: a network written down",
+    title="Vertices of a cube whose label is tagged within reach of the attack: one ball stored per step",
     data=HardCubeSpec(bits=6, tag=0.05),
     n_samples=64,
-    model=MemoriserSpec(radius=0.3, norm="linf", outer_radius=0.4, clean_scale=20.0),
-    trainings={},
+    model=MemoriserSpec(radius=0.3, norm="linf", outer_radius=0.4, clean_scale=10.0),
+    trainings={"construction": Training(schedule=Schedule(n_steps=64))},
+    evaluations=(pgd(Threat(radius=0.3, norm="linf", scope="input"), n_steps=20),),
 )
+_SEPARABLE_THREAT = Threat(radius=0.4, scope="input")
 SEPARABLE = Scenario(
     name="cgro/separable",
-    title="Linearly separable points of large and small margin: a rule written down",
+    title="Linearly separable points: a linear rule from those of large margin, the others memorised",
     data=MarginMixtureSpec(dim=100, large_margin=2.0, small_margin=0.2, small_share=0.5),
     n_samples=60,
     model=MemorisingRuleSpec(bias=0.4),
-    trainings={},
+    trainings={
+        "adversarial": Training(
+            schedule=Schedule(n_steps=1000, step_size=0.05), attack=fgm(_SEPARABLE_THREAT)
+        )
+    },
+    evaluations=(pgd(_SEPARABLE_THREAT, n_steps=20),),
 )
 
 SCENARIOS = (A, B, C, D, E, G, DIGITS, CUBE, SEPARABLE)

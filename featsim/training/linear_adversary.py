@@ -47,11 +47,32 @@ def train_linear_adversarial(
     eta = check_real("step_size", step_size, above=0.0)
     path = np.zeros((check_integer("n_steps", n_steps, minimum=1) + 1, points.shape[1]))
     for t in range(n_steps):
-        w = path[t]
-        length = float(np.linalg.norm(w))
-        margin = points @ w
-        share = np.exp(-(margin - margin.min()))  # the common factor cancels in the normalised step
-        share /= share.sum()
-        pull = delta * w / length if length > 0.0 else 0.0
-        path[t + 1] = w + eta * (share @ points - pull)
+        path[t + 1] = adversarial_step(path[t], points, delta, eta)
     return path
+
+
+def adversarial_step(w: FloatArray, points: FloatArray, radius: float, step_size: float) -> FloatArray:
+    r"""Return w after one normalised step against the exact l2 adversary.
+
+    Parameters
+    ----------
+    w : ndarray, shape (d,)
+        Rule.
+    points : ndarray, shape (n, d)
+        Samples times their signs, :math:`y_i x_i`.
+    radius, step_size : float
+        :math:`\delta` and :math:`\eta`.
+
+    Returns
+    -------
+    ndarray, shape (d,)
+        :math:`w + \eta\,(\sum_i s_i y_i x_i - \delta w/\|w\|)`, with the share :math:`s_i` of each
+        sample in the loss.
+    """
+    length = float(np.linalg.norm(w))
+    margin = points @ w
+    share = np.exp(-(margin - margin.min()))  # the common factor cancels in the normalised step
+    share /= share.sum()
+    pull = radius * w / length if length > 0.0 else 0.0
+    after: FloatArray = w + step_size * (share @ points - pull)
+    return after

@@ -16,6 +16,8 @@ from featsim.models import (
     BiasedReluSpec,
     DeepNtkSpec,
     FrozenGateSpec,
+    MemoriserSpec,
+    MemorisingRuleSpec,
     NtkSpec,
     PolynomialSpec,
     PowerNetworkSpec,
@@ -27,6 +29,7 @@ from featsim.traces import RunFolder, Trace, TraceError, check_writable, load_tr
 from featsim.training.baseline_stepper import BaselineStepper
 from featsim.training.capacity_stepper import CapacityStepper
 from featsim.training.cgro_stepper import CgroStepper
+from featsim.training.construction_stepper import ConstructionStepper
 from featsim.training.convergence_stepper import ConvergenceStepper
 from featsim.training.flow_stepper import FlowStepper
 from featsim.training.loop import run_paths, run_stepper
@@ -44,6 +47,8 @@ from featsim.validation import check_generator
 _STEPPERS: dict[type[Spec], StepperFactory] = {
     TwoLayerSpec: PatchStepper,
     PowerNetworkSpec: CgroStepper,
+    MemoriserSpec: ConstructionStepper,
+    MemorisingRuleSpec: ConstructionStepper,
     NtkSpec: ConvergenceStepper,
     DeepNtkSpec: ConvergenceStepper,
     BiasedReluSpec: CapacityStepper,
