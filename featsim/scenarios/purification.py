@@ -152,9 +152,8 @@ def large_scenario(
     Scenario
         With fresh samples in every step and the identity as dictionary, which loses no generality.
     """
-    init_std = 0.02
-    start = 1.225 * init_std * math.sqrt(math.log(dim))
-    end = 0.25 * math.sqrt(2.0 / sparsity)
+    init_std, scale = 0.02, math.sqrt(2.0 / sparsity)
+    start, end = 1.225 * init_std * math.sqrt(math.log(dim)) * scale, 0.25 * scale
     shared: dict[str, Any] = {"batch_size": 300, "weight_decay": 0.16 / dim, "fresh": True}
     clean = RampSchedule(
         n_steps=700,
