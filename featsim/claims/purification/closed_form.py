@@ -1,4 +1,4 @@
-"""Measures of closed forms: derivatives, Monte Carlo, the symmetric manifold, the population at any d."""
+"""Measures of closed forms: derivatives, Monte Carlo, the symmetric manifold."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import ndtr
 
 from featsim.claims.cases import Run
 from featsim.models import (
@@ -17,16 +15,7 @@ from featsim.models import (
     symmetric_curvature,
     symmetric_slope,
 )
-from featsim.scenarios.purification import large_scenario
-from featsim.theory import (
-    Population,
-    SampledCodes,
-    SymmetricPath,
-    SymmetricState,
-    half_accuracy_radius,
-    symmetric_path,
-    symmetric_weights,
-)
+from featsim.theory import SampledCodes, SymmetricState, symmetric_path, symmetric_weights
 from featsim.training import RampSchedule, Recording, train
 
 
@@ -121,95 +110,4 @@ def symmetric_run(run: Run) -> dict[str, float]:
     return {
         **{name: max(values) for name, values in deviations.items()},
         "off": float(np.linalg.norm(weights - back) / np.linalg.norm(weights)),
-    }
-
-
-def fatal_mixture(radius: float, dim: int, sparsity: float = 2.0) -> dict[str, float]:
-    """Return the clean-trained net of the population whose half-accuracy radius is `radius`.
-
-    The ratio r = s/b is found by root search; n = 3 neurons per feature start at c = 1.5 b0.
-    """
-    population = Population(dim, sparsity)
-
-    def excess(ratio: float) -> float:
-        return half_accuracy_radius(population, population_clean(population, ratio)[1]) - radius
-
-    ratio = float(brentq(excess, 0.2, 0.5, xtol=1e-6))
-    path, _ = population_clean(population, ratio)
-    return {
-        "ratio": ratio,
-        "leak": float(2.0 * ndtr(-1.0 / ratio)),
-        "dense_to_pure": float(path.dense_to_pure[-1]),
-        "mixture_ratio": float(path.mixture_ratio[-1]),
-        "dense_share": float(path.dense_share[-1]),
-    }
-
-
-def population_clean(population: Population, ratio: float) -> tuple[SymmetricPath, SymmetricState]:
-    """Train the population clean with the schedule of the large-dimension scenarios."""
-    scenario = large_scenario("population", "", dim=population.dim, sparsity=population.sparsity, ratio=ratio)
-    schedule: Any = scenario.trainings["standard"].schedule
-    model: Any = scenario.model
-    path = symmetric_path(
-        population,
-        pure=1.5 * schedule.bias_start,
-        bias=schedule.ramp(schedule.bias_start, model.bias, 0, schedule.n_steps),
-        smoothing=schedule.ramp(schedule.smoothing_start, model.smoothing, 0, schedule.n_steps),
-        step_size=schedule.step_size,
-        weight_decay=schedule.weight_decay,
-        copies=3,
-    )
-    return path, _state(path, model)
-
-
-def population_adversarial(
-    population: Population, ratio: float, pure: float, dense: float, rate: float
-) -> tuple[SymmetricPath, SymmetricState]:
-    """Train the population adversarially with step size `rate` d, for the same time whatever the rate."""
-    scenario = large_scenario("population", "", dim=population.dim, sparsity=population.sparsity, ratio=ratio)
-    later = scenario.trainings["adversarial"]
-    model: Any = scenario.model
-    schedule: Any = later.schedule
-    attack: Any = later.attack
-    n_steps = round(schedule.n_steps * schedule.step_size / (rate * population.dim))
-    path = symmetric_path(
-        population,
-        pure=pure,
-        dense=dense,
-        bias=np.full(n_steps, model.bias),
-        smoothing=np.full(n_steps, model.smoothing),
-        step_size=rate * population.dim,
-        weight_decay=schedule.weight_decay,
-        radius=attack.threat.radius,
-        copies=3,
-    )
-    return path, _state(path, model)
-
-
-def _state(path: SymmetricPath, model: Any) -> SymmetricState:
-    return SymmetricState(
-        pure=float(path.pure[-1]),
-        dense=float(path.dense[-1]),
-        bias=model.bias,
-        smoothing=model.smoothing,
-        copies=3,
-    )
-
-
-def scaling_point(run: Run, dim: int, radius: float) -> dict[str, float]:
-    """Return the fatal mixture at one dimension; the run only names it."""
-    return fatal_mixture(radius, dim)
-
-
-def large_purification(run: Run, dim: int, ratio: float, rate: float) -> dict[str, float]:
-    """Return what the adversarial phase of the population leads to at a large dimension."""
-    population = Population(dim, 2.0)
-    clean, _ = population_clean(population, ratio)
-    with np.errstate(all="ignore"):  # too large a step is the point of some cases
-        path, state = population_adversarial(
-            population, ratio, float(clean.pure[-1]), float(clean.dense[-1]), rate
-        )
-    return {
-        "dense_to_pure": abs(float(path.dense_to_pure[-1])),
-        "half_radius": half_accuracy_radius(population, state),
     }

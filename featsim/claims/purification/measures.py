@@ -138,6 +138,23 @@ def certified(run: Run) -> dict[str, float]:
     }
 
 
+def ideal(run: Run, bias: float) -> dict[str, float]:
+    """Return what the net w_j = sign(w*_j) M_j reaches: the best of a pure net, nothing is trained.
+
+    PGD on 250 samples; certificates, and ``gap``, PGD less the separable one, on the first 100.
+    """
+    data, threat = test_samples(run, 250), threat_of(run)
+    few: Any = data.select(slice(100))
+    rows = (data.dictionary * np.sign(data.label_weights)).T
+    network = SymmetricNetwork(rows[None], bias=bias, smoothing=run.scenario.model.smoothing)  # type: ignore[attr-defined]
+    separable = certify_pure(network, data.dictionary, few, threat).certified_accuracy
+    return {
+        "pgd": accuracy(run, network, data, threat),
+        "certified": certify_symmetric(network, few, threat).certified_accuracy,
+        "gap": accuracy(run, network, few, threat) - separable,
+    }
+
+
 def initial_weights(run: Run) -> Any:
     """Return the weights before all training: drawn anew, as the first phase drew them."""
     data, rng = run.scenario.problem(run.seed)
@@ -151,7 +168,7 @@ def cosines(run: Run) -> dict[str, float]:
 
 
 def lottery(run: Run) -> dict[str, float]:
-    """Return how often the largest signed initial coordinate wins, and the mean sizes of the lottery sets."""
+    """Return how often the largest signed initial coordinates win, and what the lottery sets say."""
     data, model = run.data, run.scenario.model
     sets = lottery_sets(
         initial_weights(run),
@@ -159,9 +176,15 @@ def lottery(run: Run) -> dict[str, float]:
         data.label_weights,
         init_std=model.init_std,  # type: ignore[attr-defined]
     )
-    winner = split_neurons(run.trace.final_weights, data.dictionary, data.label_weights).winner
+    parts = split_neurons(run.trace.final_weights, data.dictionary, data.label_weights)
+    signed = initial_weights(run)[0] @ data.dictionary * np.sign(data.label_weights)
+    above = signed > np.take_along_axis(signed, parts.winner[:, None], axis=1)
+    outside, pure = ~sets.potential.any(axis=1), parts.pure_weight**2
+    shares = [float(pure[some].sum() / parts.energy[some].sum()) for some in (outside, ~outside)]
     return {
-        "kept": float(np.mean(winner == sets.favourite)),
+        "kept": float(np.mean(parts.winner == sets.favourite)),
+        "five": float(np.mean(above.sum(axis=1) < 5)),
+        "outside": shares[0] / shares[1],
         "potential": float(sets.potential.sum(axis=0).mean() / sets.expected_potential),
         "sure": float(sets.sure.sum(axis=0).mean()),
     }

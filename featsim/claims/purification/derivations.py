@@ -1,4 +1,4 @@
-"""Claims on closed forms and trends: E1, E2, E13, E15, and the population at large dimension."""
+"""Claims on closed forms: E1, E2 and E13."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from featsim.claims import statistics
 from featsim.claims.cases import Case, Measure, Outcome
 from featsim.claims.ledger import Claim, Criterion
 from featsim.claims.purification import closed_form, measures
-from featsim.claims.purification.measures import ENDS
 from featsim.claims.purification.purifying import C
-from featsim.claims.rules import at_least, at_most, between, covers_within
+from featsim.claims.rules import at_most, covers_within
 from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import seeds
-from featsim.scenarios import get_scenario
 
 DERIVATIVES = Measure(closed_form.derivative_errors)
 
@@ -136,102 +134,4 @@ E13 = Claim(
     analyse=_e13,
 )
 
-_SWEEP = {dim: get_scenario(f"purification/d-{dim}") for dim in (50, 100, 200, 400)}
-_HALF = Measure(measures.half_radius)
-
-
-def _e15_cases(quick: bool) -> list[Case]:
-    chosen = [s for dim, s in _SWEEP.items() if not (quick and dim == 200)]
-    return [
-        Case(scenario, training, seed, _HALF, ENDS)
-        for scenario in chosen
-        for training in ("standard", "adversarial")
-        for seed in range(1 if quick or scenario.data.dim == 400 else 2)  # type: ignore[attr-defined]
-    ]
-
-
-def _e15(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
-    found: dict[str, Estimate] = {}
-    for name, training, key in (
-        ("linear rule", "standard", "linear"),
-        ("clean net", "standard", "network"),
-        ("adversarial net", "adversarial", "network"),
-    ):
-        chosen = [o for o in outcomes if o.case.training == training]
-        dims = [float(o.case.scenario.data.dim) for o in chosen]  # type: ignore[attr-defined]
-        found[f"slope in d, {name}"] = statistics.log_slope(dims, [o.value[key] for o in chosen])
-    return found
-
-
-E15 = Claim(
-    id="purification/E15",
-    statement="The radius that halves accuracy falls like 1/sqrt d for linear and clean net, not after AT",
-    mark="[derived]",
-    scenario="purification/d-50",
-    criteria=(
-        Criterion("slope in d, linear rule", covers_within(-0.5, 0.05), "-1/2"),
-        Criterion("slope in d, clean net", covers_within(-0.5, 0.1), "-1/2"),
-        Criterion("slope in d, adversarial net", covers_within(0.0, 0.08), "0"),
-    ),
-    cases=_e15_cases,
-    analyse=_e15,
-)
-
-_POPULATION_DIMS = (200, 400, 800, 1600, 6400, 25600)
-_POINTS = {dim: Measure(closed_form.scaling_point, (dim, 0.17)) for dim in _POPULATION_DIMS}
-_FATAL = (
-    ("leak", "leak A(0)", -0.71, "-3/4"),
-    ("dense_to_pure", "beta/c", -0.76, "-3/4"),
-    ("mixture_ratio", "mu", -0.26, "-1/4"),
-    ("dense_share", "dense share Q", -0.49, "-1/2"),
-)
-
-
-def _fatal(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
-    dims = [float(o.case.measure.arguments[0]) for o in outcomes]
-    return {
-        f"slope in d, {name}": statistics.log_slope(dims, [o.value[key] for o in outcomes])
-        for key, name, _, _ in _FATAL
-    }
-
-
-SCALING = Claim(
-    id="purification/fatal-mixture",
-    statement="The mixture that is just fatal at a fixed radius gets small with d: small and fatal at once",
-    mark="[derived]",
-    scenario="purification/headline",
-    criteria=tuple(
-        Criterion(f"slope in d, {name}", covers_within(slope, 0.05, "about the reference's table"), theory)
-        for _, name, slope, theory in _FATAL
-    ),
-    cases=lambda quick: [Case(_SWEEP[50], None, 0, measure) for measure in _POINTS.values()],
-    analyse=_fatal,
-)
-
-_RATES = {rate: Measure(closed_form.large_purification, (25600, 0.36, rate)) for rate in (0.02, 0.001)}
-
-
-def _rates(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
-    found = {o.case.measure.arguments[2]: o.value for o in outcomes}
-    return {
-        "beta/c with e = 0.001": statistics.exactly(found[0.001]["dense_to_pure"], 1),
-        "half-accuracy radius with e = 0.001": statistics.exactly(found[0.001]["half_radius"], 1),
-        "half-accuracy radius with e = 0.02": statistics.exactly(found[0.02]["half_radius"], 1),
-    }
-
-
-LARGE = Claim(
-    id="purification/large-d",
-    statement="At d = 25600 and r = 0.36 adversarial training restores the pure net with a small enough step",
-    mark="[measured]",
-    scenario="purification/headline",
-    criteria=(
-        Criterion("beta/c with e = 0.001", at_most(0.007), "0, step size e d"),
-        Criterion("half-accuracy radius with e = 0.001", at_least(0.43), "that of a pure net"),
-        Criterion("half-accuracy radius with e = 0.02", between(0.0, 0.02), "collapses: too large a step"),
-    ),
-    cases=lambda quick: [Case(_SWEEP[50], None, 0, measure) for measure in _RATES.values()],
-    analyse=_rates,
-)
-
-CLAIMS = (E1, E2, E13, E15, SCALING, LARGE)
+CLAIMS = (E1, E2, E13)
