@@ -29,6 +29,19 @@ NETS: dict[str, dict[str, Any]] = {
 }
 """Colour, marker and label of each training."""
 
+COSINES: dict[str, tuple[str, dict[str, Any]]] = {
+    "clean_robust": ("$w$ and $w'$", {"color": COLOURS["adversarial"], "linestyle": "-", "linewidth": 1.8}),
+    "initial_clean": (
+        "$w^0$ and $w$",
+        {"color": COLOURS["robust"], "linestyle": (0, (4, 1.5)), "linewidth": 1.8},
+    ),
+    "initial_robust": (
+        "$w^0$ and $w'$",
+        {"color": COLOURS["nonrobust"], "linestyle": (0, (1, 1)), "linewidth": 2.2},
+    ),
+}
+"""Cosine -> label and line of the states it compares."""
+
 
 def phases(scenario: Scenario, seed: int, recordings: Mapping[str, Recording]) -> dict[str, Trace]:
     """Train the named trainings of one seed; the clean phase, from which others start, runs once.

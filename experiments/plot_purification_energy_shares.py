@@ -23,7 +23,7 @@ from featsim.specs import spec_from_dict
 from featsim.sweeps import map_runs
 from featsim.training import Recording
 
-SEEDS = {"quick": 1, "default": 5, "full": 20}
+SEEDS = {"quick": 1, "default": 3, "full": 20}
 TRAININGS = ("standard", "adversarial", "control")
 
 

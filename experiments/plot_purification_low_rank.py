@@ -21,7 +21,7 @@ from featsim.scenarios import Scenario, get_scenario
 from featsim.specs import spec_from_dict
 from featsim.sweeps import map_runs
 
-SEEDS = {"quick": 1, "default": 3, "full": 10}
+SEEDS = {"quick": 1, "default": 2, "full": 10}
 RANKS = {"quick": (1, 16, 40), "default": (1, 4, 16, 40, 80), "full": (1, 2, 4, 8, 16, 24, 40, 60, 80)}
 
 
@@ -82,6 +82,7 @@ def draw(arrays: Arrays, config: Config) -> Figure:
         arrays["low_rank"],
         color=COLOURS["adversarial"],
         marker="s",
+        markevery=1,
         label="from clean weights",
         linewidth=1.6,
     )
@@ -91,6 +92,7 @@ def draw(arrays: Arrays, config: Config) -> Figure:
         arrays["low_rank_scratch"],
         color=COLOURS["nonrobust"],
         marker="v",
+        markevery=1,
         label="from initial weights",
         linewidth=1.6,
     )
@@ -102,7 +104,14 @@ def draw(arrays: Arrays, config: Config) -> Figure:
     for part, (label, color) in PARTS.items():
         marker = {"pure_share": "^", "dense_share": "o", "rest_share": "s"}[part]
         draw_seeds(
-            right, ranks, arrays[f"low_rank_{part}"], color=color, marker=marker, label=label, linewidth=1.6
+            right,
+            ranks,
+            arrays[f"low_rank_{part}"],
+            color=color,
+            marker=marker,
+            markevery=1,
+            label=label,
+            linewidth=1.6,
         )
     dense = np.median(arrays["standard_dense"])
     right.axhline(

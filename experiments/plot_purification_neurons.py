@@ -12,16 +12,15 @@ reproduced at this d, where even a pure winner has about sqrt(2 log d / d) (dott
 """
 
 import sys
-from typing import Any
 
 import numpy as np
 from _figure import Arrays, Config, run_figure
-from _purification import phases, stack_runs
+from _purification import COSINES, phases, stack_runs
 from matplotlib.figure import Figure
 
 from featsim.claims.purification.measures import ENDS
 from featsim.decomposition import purification, split_neurons
-from featsim.plotting import COLOURS, new_figure
+from featsim.plotting import new_figure
 from featsim.scenarios import Scenario, get_scenario
 from featsim.specs import spec_from_dict
 from featsim.sweeps import map_runs
@@ -29,17 +28,6 @@ from featsim.sweeps import map_runs
 SEEDS = {"quick": 1, "default": 4, "full": 10}
 STATES = ("initial", "clean", "robust")
 TITLES = ("(a) initial, $w^0$", "(b) after clean training, $w$", "(c) after adversarial training, $w'$")
-COSINES: dict[str, tuple[str, dict[str, Any]]] = {
-    "clean_robust": ("$w$ and $w'$", {"color": COLOURS["adversarial"], "linestyle": "-", "linewidth": 1.8}),
-    "initial_clean": (
-        "$w^0$ and $w$",
-        {"color": COLOURS["robust"], "linestyle": (0, (4, 1.5)), "linewidth": 1.8},
-    ),
-    "initial_robust": (
-        "$w^0$ and $w'$",
-        {"color": COLOURS["nonrobust"], "linestyle": (0, (1, 1)), "linewidth": 2.2},
-    ),
-}
 N_SHOWN = 120
 CUT = 0.4
 LABEL = r"$\cos(w_i, M_j)\,\mathrm{sign}(w^*_j)$"

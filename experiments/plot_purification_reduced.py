@@ -128,11 +128,13 @@ def draw(arrays: Arrays, config: Config) -> Figure:
         ax.set_xlim(0, steps[-1])
         ax.set_xlabel("step")
     first.set_ylim(0, None)
+    third.set_ylim(-2.6, None)
+    third.set_yticks([0, 1, 2, 3, 4, 5])
     dim = config["scenario"]["data"]["dim"]
     first.set_title(f"(a) pure weight c, d = {dim}")
     second.set_title(r"(b) mixture $100\,\beta$")
     third.set_title(r"(c) ratio $100\,\beta/c$")
-    for ax, place in ((first, "lower right"), (second, "upper left"), (third, "center")):
+    for ax, place in ((first, "lower right"), (second, "upper left"), (third, "lower center")):
         ax.legend(loc=place)
     return figure
 

@@ -128,7 +128,8 @@ def attacked(model: Model, data: SparseCodingData, radii: list[float], seed: int
             found.append(exact_linear(model, data, threat).robust_accuracy)
         else:
             rng = np.random.default_rng((seed, 7))
-            found.append(run_attack(strong_attack(threat), model, data, rng).robust_accuracy)
+            attack = strong_attack(threat).replace(stop_when_broken=True)
+            found.append(run_attack(attack, model, data, rng).robust_accuracy)
     return np.array(found)
 
 

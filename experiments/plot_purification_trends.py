@@ -4,12 +4,14 @@ Settings ``purification/d-50`` to ``d-400`` (``d-800``, with its own r, at full 
 fixed, FGM at the same l2 radius 0.17 at every d. (a) Accuracy under PGD of the clean net, of as many more
 clean steps, and after adversarial training. (b) The l2 radius at which half of the samples fall: of the
 linear rule (exact), the clean and the adversarially trained net. Expect -1/2, -1/2 and 0 as exponents of d
-[derived]; fits with 95 % intervals in the legend. (c) The same against k at d = 100, s/b = 0.34. The order
-:math:`1/\sqrt k` of a pure net (dotted through the first point) is not reached: the radius falls faster, in
-the exact recursion (dashed) too, which at k = 6 starts so low that no neuron fires and ends as a mixture
-[measured]. (d) Shares of the clean net's energy and the cosines: at fixed s/b the dense share turns up
-again with d, because the leak of silent neurons does not shrink, so "small but fatal" needs the scaling of
-the figure ``purification_fatal_mixture``. Claims ``purification/E15`` and ``purification/headline``.
+[derived]; fits with 95 % intervals in the legend. (c) The same against k at d = 100,
+s/b = 0.34. The order :math:`1/\sqrt k` is that of large k: exact sums for a pure net without leak (triangles)
+come to it beyond k = 16. At smaller k half of the samples have a margin of one or two features, and the
+radius falls nearly like 1/k, in the recursion (dashed) and in nets too [derived]. (d) Shares of the clean
+net's energy and the cosines: at fixed s/b the dense share turns up again with d, because the leak of silent
+neurons does not shrink, so "small but fatal" needs the scaling of the figure
+``purification_fatal_mixture``. Claims ``purification/E15``, ``purification/E15-k`` and
+``purification/growing-k``.
 """
 
 import sys
@@ -21,18 +23,20 @@ from _purification import NETS, PARTS, phases, run_of
 from matplotlib.figure import Figure
 
 from featsim.claims.purification import measures
-from featsim.claims.purification.closed_form import population_adversarial, population_clean
+from featsim.claims.purification.population_measures import pure_radius, recursion_radius
 from featsim.claims.statistics import log_slope
 from featsim.plotting import COLOURS, THEORY, new_figure
 from featsim.scenarios import Scenario, get_scenario
 from featsim.scenarios.purification import large_scenario
 from featsim.specs import spec_from_dict
 from featsim.sweeps import map_runs
-from featsim.theory import Population, half_accuracy_radius
 
 DIMS = {"quick": (50, 100), "default": (50, 100, 200, 400), "full": (50, 100, 200, 400, 800)}
 SPARSITIES = {"quick": (), "default": (2.0, 3.0, 4.0, 6.0), "full": (2.0, 3.0, 4.0, 5.0, 6.0)}
 SEEDS = {"quick": 1, "default": 2, "full": 5}
+EXACT = (2.0, 3.0, 4.0, 6.0, 8.0, 16.0, 32.0, 64.0)
+RATIO = 0.34
+QUIET = 0.2  # for the pure net at large k and d: hardly any leak
 DOTTED = {**THEORY, "linestyle": ":"}
 LINEAR: dict[str, Any] = {"color": COLOURS["noise"], "marker": "d", "label": "linear rule"}
 
@@ -46,9 +50,10 @@ def configuration(size: str) -> Config:
             {"scenario": get_scenario(f"purification/d-{dim}"), "seed": s, "k": 2.0} for s in range(n_seeds)
         ]
     for k in SPARSITIES[size]:
-        scenario = large_scenario(f"k-{k:g}", f"d = 100 at k = {k:g}", dim=100, sparsity=k, ratio=0.34)
+        scenario = large_scenario(f"k-{k:g}", f"d = 100 at k = {k:g}", dim=100, sparsity=k, ratio=RATIO)
         points += [{"scenario": scenario, "seed": s, "k": k} for s in range(SEEDS[size] // 2)]
-    return {"points": points}
+    exact = list(EXACT) if SPARSITIES[size] else []
+    return {"points": points, "exact": exact}
 
 
 def compute(config: Config, jobs: int) -> Arrays:
@@ -57,14 +62,18 @@ def compute(config: Config, jobs: int) -> Arrays:
     order = sorted(range(len(items)), key=lambda i: -items[i][0].data.dim)
     done = map_runs(one_point, [items[i] for i in order], jobs=jobs, progress=True, label="points")
     runs = [run for _, run in sorted(zip(order, done, strict=True), key=lambda pair: pair[0])]
-    return {name: np.array([run[name] for run in runs]) for name in runs[0]}
+    arrays = {name: np.array([run[name] for run in runs]) for name in runs[0]}
+    if config["exact"]:
+        arrays["recursion"] = np.array([recursion_radius(100, k, RATIO) for k in config["exact"]])
+        arrays["pure"] = np.array([pure_radius(k, QUIET) for k in config["exact"]])
+    return arrays
 
 
 def one_point(item: tuple[Scenario, int]) -> dict[str, float]:
     """Return accuracies, half-accuracy radii, shares and cosines of one scenario and seed."""
     scenario, seed = item
     traces = phases(scenario, seed, dict.fromkeys(NETS, measures.ENDS))
-    found: dict[str, float] = {"dim": float(scenario.data.dim), "theory": recursion_radius(scenario)}
+    found: dict[str, float] = {"dim": float(scenario.data.dim)}
     for name, trace in traces.items():
         run = run_of(scenario, name, seed, trace)
         data, threat = measures.test_samples(run), measures.threat_of(run)
@@ -81,17 +90,6 @@ def one_point(item: tuple[Scenario, int]) -> dict[str, float]:
                 key: cosines[f"{key}_weighted"] for key in ("initial_clean", "clean_robust", "initial_robust")
             }
     return found
-
-
-def recursion_radius(scenario: Scenario) -> float:
-    """Return the half-accuracy radius of the population's net after both phases, 3 neurons per feature."""
-    spec = scenario.data
-    population = Population(spec.dim, spec.sparsity)
-    ratio = scenario.model.smoothing / scenario.model.bias
-    clean, _ = population_clean(population, ratio)
-    pure, dense = float(clean.pure[-1]), float(clean.dense[-1])
-    rate = scenario.trainings["adversarial"].schedule.step_size / spec.dim
-    return half_accuracy_radius(population, population_adversarial(population, ratio, pure, dense, rate)[1])
 
 
 def draw(arrays: Arrays, config: Config) -> Figure:
@@ -116,16 +114,7 @@ def draw(arrays: Arrays, config: Config) -> Figure:
         if (~by_dim).any():
             draw_means(third, k[~by_dim], arrays[f"radius_{name}"][~by_dim], look)
     if (~by_dim).any():
-        here = np.unique(k[~by_dim])
-        start = arrays["radius_adversarial"][~by_dim & (k == here[0])].mean()
-        third.plot(here, start * np.sqrt(here[0] / here), **DOTTED, label=r"$1/\sqrt{k}$")
-        third.plot(
-            here, arrays["theory"][~by_dim][:: np.sum(k[~by_dim] == here[0])], **THEORY, label="recursion"
-        )
-        third.set_xticks(here, [f"{value:g}" for value in here])
-        third.legend(handles=third.get_lines()[-2:], loc="lower left")
-        third.set_yscale("log")
-        third.set_yticks([0.05, 0.1, 0.2, 0.4], ["0.05", "0.1", "0.2", "0.4"])
+        draw_exact(third, np.array(config["exact"]), arrays)
     else:
         third.text(0.5, 0.5, "not at this size", ha="center", transform=third.transAxes)
     for part, (label, color) in PARTS.items():
@@ -138,6 +127,19 @@ def draw(arrays: Arrays, config: Config) -> Figure:
     draw_means(fourth, sweep["dim"], sweep["initial_robust"], look)
     finish(first, second, third, fourth, np.unique(dims[by_dim]))
     return figure
+
+
+def draw_exact(ax: Any, k: np.ndarray, arrays: Arrays) -> None:
+    """Draw the recursion after both phases, a pure net of c = 1, and the law that this one comes to."""
+    few = k <= 8
+    ax.plot(k[few], arrays["recursion"][few], **THEORY, label="recursion, both phases")
+    ax.plot(k, arrays["pure"], color=COLOURS["robust"], marker="^", linewidth=1.3, label="pure, $c = 1$")
+    ax.plot(k, arrays["pure"][-1] * np.sqrt(k[-1] / k), **DOTTED, label=r"$1/\sqrt{k}$")
+    ax.set_xscale("log")
+    ax.set_xticks([2, 4, 8, 16, 32, 64], ["2", "4", "8", "16", "32", "64"])
+    ax.set_yscale("log")
+    ax.set_yticks([0.05, 0.1, 0.2, 0.4], ["0.05", "0.1", "0.2", "0.4"])
+    ax.legend(handles=ax.get_lines()[-3:], loc="upper right")
 
 
 def draw_means(ax: Any, x: np.ndarray, values: np.ndarray, look: dict[str, Any]) -> None:

@@ -49,7 +49,13 @@ def accuracy(run: Run, model: Model, data: SparseCodingData, threat: Threat) -> 
     """Return the accuracy under the strong attack; the exact one of a linear model."""
     if isinstance(model, LinearModel):
         return exact_linear(model, data, threat).robust_accuracy
-    return run_attack(strong_attack(threat), model, data, run.rng()).robust_accuracy  # type: ignore[arg-type]
+    return run_attack(_breaking(threat), model, data, run.rng()).robust_accuracy
+
+
+def _breaking(threat: Threat) -> Any:
+    """Strong attack that leaves a sample once it is broken: the same accuracy, sooner."""
+    attack: Any = strong_attack(threat)
+    return attack.replace(stop_when_broken=True)
 
 
 def attacked(run: Run) -> dict[str, float]:
@@ -63,7 +69,7 @@ def accuracies_of(run: Run, model: Model) -> dict[str, float]:
     random = DirectionAttack(threat=threat, direction="random")
     found = {
         "fgm": run_attack(fgm(threat), model, data),
-        "pgd": run_attack(strong_attack(threat), model, data, run.rng()),  # type: ignore[arg-type]
+        "pgd": run_attack(_breaking(threat), model, data, run.rng()),
         "dense": run_attack(DirectionAttack(threat=threat), model, data),
         "random": run_attack(random, model, data, run.rng(1)),
     }

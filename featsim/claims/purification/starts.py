@@ -110,12 +110,18 @@ E14_SURE = Claim(
 )
 
 
+_FASTER = A.with_settings({"scratch-ramp.schedule.step_size": 1.5})
+
+
 def _scratch(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
     clean_start = values(outcomes, ATTACKED, "adversarial", A, "pgd")
     scratch = values(outcomes, ATTACKED, "scratch", A, "pgd")
     return {
-        "PGD accuracy from clean - from initial weights": statistics.paired_difference(clean_start, scratch),
         "PGD accuracy from initial weights": statistics.accuracy(scratch),
+        "PGD accuracy from clean - from initial weights": statistics.paired_difference(clean_start, scratch),
+        "the same, first phase with step size 1.5": statistics.accuracy(
+            values(outcomes, ATTACKED, "scratch", _FASTER, "pgd")
+        ),
         "dense share from initial weights": statistics.accuracy(
             values(outcomes, MIXTURE, "scratch", A, "dense_share")
         ),
@@ -124,16 +130,28 @@ def _scratch(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
 
 SCRATCH = Claim(
     id="purification/scratch",
-    statement="From initial weights FGM in both phases purifies too, and is less robust or less reliable",
+    statement="From initial weights FGM in both phases purifies too, and some seeds fail to be robust",
     mark="[measured]",
     scenario=A.name,
     criteria=(
-        Criterion("PGD accuracy from clean - from initial weights", at_least(0.0), "the clean start helps"),
         Criterion("PGD accuracy from initial weights", as_measured(0.684, 0.302, 5), "some seeds fail"),
+        Criterion("PGD accuracy from clean - from initial weights", at_least(0.0), "the clean start helps"),
+        Criterion("the same, first phase with step size 1.5", at_least(0.7), "none fails"),
         Criterion("dense share from initial weights", at_most(0.01), "about 0: 0.003"),
     ),
-    cases=both(runs("adversarial", ATTACKED, regimes=(A,)), runs("scratch", ATTACKED, MIXTURE, regimes=(A,))),
+    cases=both(
+        runs("adversarial", ATTACKED, regimes=(A,)),
+        runs("scratch", ATTACKED, MIXTURE, regimes=(A,)),
+        runs("scratch", ATTACKED, regimes=(_FASTER,)),
+    ),
     analyse=_scratch,
+    found=Verdict.PARTLY,
+    explanation=(
+        "What becomes of initial weights under FGM hangs on the first phase's step size, which the reference "
+        "does not state for this run. With the clean phase's 0.7 every seed stays below the bias, a net that "
+        "is linear through its leak; with the adversarial phase's 1.5 none does, and the net gets as robust "
+        "as from clean weights. The reference's spread of 0.3 over seeds lies between the two."
+    ),
 )
 
 
