@@ -59,6 +59,13 @@ class NeuronParts:
         return energy
 
     @property
+    def mixture_ratio(self) -> FloatArray:
+        r"""Norm of the dense part over that of the pure one, :math:`\mu_i`; nan for a neuron that is 0."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratio: FloatArray = self.dense_norm / np.abs(self.pure_weight)
+        return ratio
+
+    @property
     def live(self) -> npt.NDArray[np.bool_]:
         """Which neurons have more than a tenth of the largest norm."""
         energy = self.energy
@@ -85,7 +92,8 @@ class NeuronParts:
         -------
         dict of str to ndarray, shape (...)
             ``"pure_share"``, ``"dense_share"``, ``"rest_share"``: P, Q, R, means of the neurons' shares
-            weighted by energy. ``"dense_to_pure"``: energy-weighted :math:`\beta_i/|c_i|`. ``"coverage"``:
+            weighted by energy. ``"mean_dense_weight"`` and ``"dense_to_pure"``: energy-weighted
+            :math:`\beta_i` and :math:`\beta_i/|c_i|`. ``"coverage"``:
             share of the features that some live, right-signed neuron with pure share above 0.3 stands for.
             ``"sign_agreement"``: energy-weighted share of neurons with the sign of :math:`w^*_{j(i)}`.
         """
@@ -98,6 +106,7 @@ class NeuronParts:
                 "pure_share": (self.pure_weight**2).sum(axis=-1) / total,
                 "dense_share": (self.dense_norm**2).sum(axis=-1) / total,
                 "rest_share": (self.rest_norm**2).sum(axis=-1) / total,
+                "mean_dense_weight": (energy * self.dense_weight).sum(axis=-1) / total,
                 "dense_to_pure": (energy * ratio).sum(axis=-1) / total,
                 "coverage": self._coverage(right),
                 "sign_agreement": (energy * right).sum(axis=-1) / total,

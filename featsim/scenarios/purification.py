@@ -1,10 +1,11 @@
 """Settings of the feature-purification theory (Allen-Zhu & Li 2020): clean phase, then adversarial training.
 
-A is the note's headline at d = 80, B buys purer clean neurons with a larger initial bias, C is small, for
+A shows the effect at d = 80, B buys purer clean neurons with a larger initial bias, C is small, for
 tests. ``headline`` and ``d-50`` to ``d-800`` are the large-dimension settings in natural units, which sharpen
 the picture. In ``collapse`` adversarial training fails, as a negative test. ``A-linear`` and the like are the
 baselines. All numbers are the simulator's
-[choice]; bias, smoothing, radius and widths scale as in the notes. The trainings start from each other:
+[choice]; that bias and radius scale with 1/sqrt k and the initial bias with sqrt(log d) is the paper's
+[recalled]. The trainings start from each other:
 
 * ``standard``: the clean phase, bias and smoothing growing;
 * ``adversarial``: FGM from its end; ``control``: as many clean steps instead;
@@ -99,7 +100,7 @@ def _regime(
     decay: float = 0.002,
     variants: bool = True,
 ) -> Scenario:
-    """Return a regime of the note's table: k = 3, noise, 6000 training samples, radius 0.2."""
+    """Return a regime of small dimension: k = 3, noise, 6000 training samples, radius 0.2."""
     shared: dict[str, Any] = {"batch_size": 150, "weight_decay": decay}
     clean = RampSchedule(
         n_steps=clean_steps,
@@ -257,7 +258,7 @@ def _baseline(
 
 
 A_BASELINES = tuple(_baseline(A, name) for name in _BASELINES)
-# At k = 2 frozen gates of width 2d do better than at k = 3: the note's limit of the complexity gap.
+# At k = 2 frozen gates of width 2d do better than at k = 3: there the complexity gap is smaller.
 D100_NTK = _baseline(SWEEP_SCENARIOS[1], "ntk", batch_size=300, width=200)
 
 SCENARIOS = (A, B, C, HEADLINE, *SWEEP_SCENARIOS, D800, COLLAPSE, *A_BASELINES, D100_NTK)

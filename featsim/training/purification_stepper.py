@@ -21,7 +21,15 @@ from featsim.training.stepper import Arrays, Chunk
 from featsim.validation import FloatArray, IntArray, check_array
 
 _PER_NEURON = ("pure_weight", "dense_weight", "rest_norm", "winner")
-_NETWORK = ("pure_share", "dense_share", "rest_share", "dense_to_pure", "coverage", "sign_agreement")
+_NETWORK = (
+    "pure_share",
+    "dense_share",
+    "rest_share",
+    "mean_dense_weight",
+    "dense_to_pure",
+    "coverage",
+    "sign_agreement",
+)
 _RAMP = ("bias", "smoothing")
 _CLEAN, _ATTACKED = kernel.STEP_STATISTICS[:2], kernel.STEP_STATISTICS[2:]
 _DATA = ("X", "y", "dictionary", "label_weights")

@@ -69,8 +69,11 @@ def test_statistics_of_a_net_that_is_known(rng):
     assert found["dense_share"] == pytest.approx(3 / 8)
     assert found["rest_share"] == pytest.approx(0.0)
     assert found["dense_to_pure"] == pytest.approx(4 * 1.0 / 8)
+    assert found["mean_dense_weight"] == pytest.approx(4 * 1.0 / 8)
     assert found["coverage"] == pytest.approx(1 / 4)
     assert found["sign_agreement"] == pytest.approx(1.0)
+    ratio = split_neurons(weights, np.eye(4), rule).mixture_ratio
+    np.testing.assert_allclose(ratio, [0.0, np.sqrt(3.0)], atol=1e-15)
     wrong = split_neurons(-weights, np.eye(4), rule).statistics()
     assert float(wrong["sign_agreement"]) == 0.0
     assert float(wrong["coverage"]) == 0.0

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from featsim.claims import select
+from featsim.claims import Verdict, select
 from featsim.claims.cases import Run
-from featsim.claims.purification import measures
+from featsim.claims.purification import measures, population_measures
 from featsim.claims.purification.measures import ENDS
 from featsim.scenarios import get_scenario
 
@@ -114,10 +114,48 @@ def test_order_of_attacks_per_sample(runs):
         assert np.mean(dense.margin <= dense.clean_margin) == 1.0
 
 
+def test_small_mixtures_are_fatal_and_are_removed():
+    few, many = (population_measures.fatal_mixture(dim, 0.17) for dim in (200, 6400))
+    # Exponents of Q -1/2 and of mu -1/4 between two points; the measured ones are -0.50 and -0.26.
+    ratio = np.log(6400 / 200)
+    assert np.log(many["dense_share"] / few["dense_share"]) / ratio == pytest.approx(-0.5, abs=0.03)
+    assert np.log(many["mixture_ratio"] / few["mixture_ratio"]) / ratio == pytest.approx(-0.25, abs=0.03)
+    for found in (few, many):
+        assert found["purified_share"] < 1e-3
+        assert found["purified_radius"] > 2 * 0.17
+
+
+def test_start_below_the_bias_is_a_trap():
+    run = Run(C, None, 0, None)
+    assert population_measures.trapped(run, 800, 0.06, 2)["dense_share"] > 0.92
+    assert population_measures.both_phases(run, 800, 0.42)["clean_dense_share"] < 0.2
+
+
+def test_too_large_a_step_collapses_and_a_smaller_one_purifies():
+    run = Run(C, None, 0, None)
+    coarse, fine = (population_measures.both_phases(run, 25600, 0.36, rate) for rate in (0.02, 0.001))
+    assert coarse["half_radius"] < 0.02 < 0.43 < fine["half_radius"]
+
+
+def test_radius_of_a_pure_net_falls_like_root_k_only_at_large_k():
+    radii = {k: population_measures.pure_radius(k, 0.2) for k in (2.0, 8.0, 16.0, 64.0)}
+    assert np.log(radii[64.0] / radii[16.0]) / np.log(4) == pytest.approx(-0.5, abs=0.06)
+    assert np.log(radii[8.0] / radii[2.0]) / np.log(4) < -0.8
+
+
+def test_ideal_net_is_the_ceiling(attacked):
+    found = measures.ideal(Run(C, "adversarial", SEED, None), 0.12)
+    assert found["pgd"] >= attacked["adversarial"]["pgd"] - 0.05
+    assert 0.0 <= found["gap"] <= 0.06
+    assert found["certified"] < found["pgd"]
+
+
 def test_ledger_has_every_claim_with_its_note():
     ids = {claim.id.removeprefix("purification/") for claim in select("purification")}
     assert {f"E{number}" for number in range(1, 16)} <= ids
-    assert all(claim.statement and claim.criteria for claim in select("purification"))
+    for claim in select("purification"):
+        reproduced = claim.expected == Verdict.REPRODUCED and claim.found is None
+        assert reproduced or claim.explanation, claim.id
 
 
 @pytest.mark.slow

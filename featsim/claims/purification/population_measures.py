@@ -96,7 +96,7 @@ def fatal_mixture(dim: int, radius: float, sparsity: float = 2.0) -> dict[str, f
     def excess(ratio: float) -> float:
         return half_accuracy_radius(population, population_clean(population, ratio)[1]) - radius
 
-    ratio = float(brentq(excess, 0.2, 0.5, xtol=1e-6))
+    ratio = float(brentq(excess, 0.2, 0.5, xtol=1e-5))
     path, clean = population_clean(population, ratio)
     purified, robust = population_adversarial(population, ratio, clean)
     return {
