@@ -14,8 +14,6 @@ from featsim.training.stepper import Arrays, Chunk
 from featsim.training.time_schedules import RelativeSchedule
 from featsim.validation import FloatArray, IntArray
 
-_LOOK_EVERY = 10  # steps between looks at the loss, which is only known where it is recorded
-
 
 class RelativeStepper(PatchStepper):
     """Update rule of a TwoLayerSpec under a :class:`RelativeSchedule`.
@@ -45,6 +43,7 @@ class RelativeStepper(PatchStepper):
             raise ValueError("data must have features for a RelativeSchedule, which reads their coefficients")
         self._rule = spec.schedule
         self._nothing: Arrays | None = None
+        self._quiet = False
         self.axes = {**self.axes, "time": ("step",)}
         self._loss = kernel.STATISTICS.index(
             "clean_loss" if self._plan.mode == kernel.CLEAN else "attacked_loss"
@@ -84,17 +83,18 @@ class RelativeStepper(PatchStepper):
         self, state: Arrays, step: int, record: IntArray, keep: IntArray
     ) -> tuple[Arrays, Arrays, bool]:
         """Do one update, shortened as the rule says. Return records, state and whether all is finite."""
-        rule, here = self._rule, np.array([step], dtype=np.int64)
-        if rule.stop_loss is not None and step % _LOOK_EVERY == 0:
-            found = super()._run(state, step, step + 1, here, here[:0], update=False)
-            if found.n_done and self._statistics[self._loss] < rule.stop_loss:
-                stopped = {**state, "stopped": np.ones((), dtype=np.int64)}
-                chunk = super()._run(state, step, step + 1, record, keep, update=False)
-                return chunk.records, stopped, chunk.n_done == 1
+        rule, watching = self._rule, self._rule.stop_loss is not None
+        # The loss of a step is known where it is recorded: recorded, and forgotten where nobody asked.
+        self._quiet = watching and not len(record)
+        looked = np.array([step], dtype=np.int64) if watching else record
         self._step_size = rule.step_size + rule.growth * float(state["time"])
-        chunk = super()._run(state, step, step + 1, record, keep, update=True)
+        chunk = super()._run(state, step, step + 1, looked, keep, update=True)
+        records = {**chunk.records, "steps": record[: len(chunk.records["steps"])]}
+        self._quiet = False
         if chunk.n_done == 0:
-            return chunk.records, state, False
+            return records, state, False
+        if rule.stop_loss is not None and self._statistics[self._loss] < rule.stop_loss:
+            return records, {**state, "stopped": np.ones((), dtype=np.int64)}, True
         before, moved = state["weights"], chunk.state["weights"] - state["weights"]
         relative, shift = self._largest_moves(before, moved)
         share = min(1.0, rule.largest_move / max(relative, 1e-300), rule.largest_shift / max(shift, 1e-300))
@@ -103,14 +103,15 @@ class RelativeStepper(PatchStepper):
             "weights": before + share * moved,
             "next_time": np.asarray(float(state["time"]) + share * self._step_size),
         }
-        return chunk.records, after, True
+        return records, after, True
 
     def _records(self, coef: FloatArray, rest: FloatArray, stats: FloatArray) -> Arrays:
         if len(stats):
             self._statistics = stats[-1]
+        if len(stats) and not self._quiet:
             return super()._records(coef, rest, stats)
         if self._nothing is None:  # most steps record nothing
-            self._nothing = super()._records(coef, rest, stats)
+            self._nothing = super()._records(*self._no_records())
         return dict(self._nothing)
 
     def _largest_moves(self, weights: FloatArray, moved: FloatArray) -> tuple[float, float]:

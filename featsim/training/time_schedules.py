@@ -94,8 +94,8 @@ class RelativeSchedule(Schedule):
     growth : float
         g: how much of the elapsed time a step may take, at least 0.
     stop_loss : float or None
-        Stop moving once the loss of the training (attacked, if there is an attack) is below this; looked at
-        every tenth step. Later records repeat the state.
+        Stop moving once the loss of the training (attacked, if there is an attack) is below this. Later
+        records repeat the state.
 
     Raises
     ------

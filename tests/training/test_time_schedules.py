@@ -102,8 +102,7 @@ def test_a_run_stops_moving_where_its_loss_is_small_whatever_is_recorded(rng):
     data = noisy(rng)
     trace = relative(data, attack=None, schedule={"n_steps": 600, "stop_loss": 0.1})
     end = np.flatnonzero(np.diff(trace["time"]) == 0.0)[0]
-    assert end % 10 == 0
-    assert trace["clean_loss"][end] < 0.1 <= trace["clean_loss"][end - 10]
+    assert trace["clean_loss"][end] < 0.1 <= trace["clean_loss"][end - 1]
     np.testing.assert_array_equal(
         trace["robust_coef"][end:], trace["robust_coef"][end:][:1].repeat(601 - end, 0)
     )
