@@ -24,7 +24,7 @@ from featsim.scenarios.gram_space import paper_exponents
 from featsim.theory import StageLaws
 
 DIMS = (1e2, 1e4, 1e6, 1e8)
-SEEDS = {"quick": 3, "default": 12, "full": 60}
+SEEDS = {"quick": 3, "default": 8, "full": 60}
 TIMES = np.geomspace(1e-5, 3e5, 240)
 
 

@@ -22,7 +22,7 @@ from featsim.claims.gram_space.measures import stages
 from featsim.plotting import THEORY, draw_seeds, draw_theory, new_figure
 from featsim.scenarios.gram_space import PAPER_DIMS, paper_exponents
 
-SEEDS = {"quick": 4, "default": 12, "full": 60}
+SEEDS = {"quick": 4, "default": 8, "full": 60}
 
 
 def configuration(size: str) -> Config:

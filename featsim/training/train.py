@@ -102,7 +102,8 @@ def train(
     recording : Recording, optional
         What to record; every step by default.
     rng : numpy.random.Generator, optional
-        Draws the initial weights, then the minibatches, as far as these are not given.
+        Draws the initial weights, then the minibatches, as far as these are not given. For data in
+        Gram-space coordinates the weights are those of the data's dimension, by their coordinates.
     initial_weights : array_like, shape (k, m, d), optional
         Start here instead of at random.
     batches : array_like of int, shape (n_steps, B), optional

@@ -89,14 +89,14 @@ def test_the_barrier_decides_at_large_d(times, learns):
 
 
 def test_run_times_do_not_depend_on_the_dimension():
-    """The claim's bound of 1.5, doubled: the machine of a test may be busy."""
+    """Processor time, the least of several: as the claim."""
     base = get_scenario("gram-space/A-1e8").with_settings({"data.n_fresh": 0})
     low, high = (
-        measure(measures.run_times, 500, 3, scenario=base.with_settings({"data.dim": dim}))
+        measure(measures.run_times, 1000, 7, scenario=base.with_settings({"data.dim": dim}))
         for dim in (1e3, 1e12)
     )
-    assert high["train"] < 3.0 * low["train"]
-    assert high["draw"] < 3.0 * low["draw"]
+    assert high["train"] < 1.5 * low["train"]
+    assert high["draw"] < 1.5 * low["draw"]
 
 
 def test_every_scenario_runs_in_few_steps():

@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from featsim.attacks import fgm, pgd, run_attack
+from featsim.certificates import tangent_chord
 from featsim.data import (
     GramPatchSpec,
     GramSignalNoiseSpec,
@@ -142,6 +144,12 @@ def test_what_coordinates_cannot_describe_is_refused(rng):
         spec.sample_for(NtkSpec(width=4), 4, rng)
     with pytest.raises(ValueError, match="depends on the axes"):
         Threat(radius=0.1, norm="linf").bind(data)
+    network = model.network(np.zeros((4, 2, data.dim)))
+    for attack in (fgm(Threat(radius=0.1, norm="linf")), pgd(Threat(radius=0.1, norm="linf"))):
+        with pytest.raises(ValueError, match="depends on the axes"):
+            run_attack(attack, network, data, rng)
+    with pytest.raises(ValueError, match="depends on the axes"):
+        tangent_chord(network, data, Threat(radius=0.1, norm="linf"))
     limit = GramPatchSpec(dim=math.inf, n_nonrobust_patches=2, noise_norm=0.1).sample(4, rng)
     with pytest.raises(ValueError, match="infinite in the limit"):
         Threat(radius=0.1).bind(limit)

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from featsim.attacks import SignalAttack, fgm, margin_step, pgd
+from featsim.cli import main
 from featsim.data import GramPatchSpec, PatchDataSpec, SignalNoiseSpec, SparseCodingSpec, patch_data
 from featsim.images import ImageDataSpec, Patching
 from featsim.models import PowerNetworkSpec, SymmetricNetworkSpec, TwoLayerSpec
 from featsim.scenarios import get_scenario
 from featsim.threats import Threat
+from featsim.traces import load_trace
 from featsim.training import Mixture, Recording, Schedule, resume, train
 from featsim.training.loop import _Run
 from featsim.training.subspace import spanning_basis
@@ -169,3 +171,12 @@ def test_a_scenario_passes_the_choice_on():
     scenario = get_scenario("cgro/E").with_settings({"schedule.n_steps": 2, "data.n_fresh": 5})
     assert scenario.run("adversarial", 0).meta["reduction"]["used"] is True
     assert scenario.run("adversarial", 0, reduction="never").meta["reduction"]["used"] is False
+
+
+def test_the_command_line_passes_the_choice_on(tmp_path, capsys):
+    words = ["run", "cgro/E", "--training", "adversarial", "--set", "n_steps=2", "n_fresh=5", "--quiet"]
+    for how, used in (("auto", True), ("never", False)):
+        out = tmp_path / how
+        assert main([*words, "--no-evaluation", "--reduction", how, "--out", str(out)]) == 0
+        assert load_trace(out / "adversarial-seed-000.npz").meta["reduction"]["used"] is used
+    capsys.readouterr()
