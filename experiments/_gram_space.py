@@ -10,7 +10,9 @@ from matplotlib.ticker import NullFormatter
 
 from featsim.plotting import COLOURS
 
-SIGNAL, MEMORY, OTHER = COLOURS["robust"], COLOURS["nonrobust"], COLOURS["other"]
+SIGNAL, MEMORY = COLOURS["robust"], COLOURS["nonrobust"]
+# What is no kind of feature.
+WIDE, OTHER, MIXED = COLOURS["adversarial"], COLOURS["other"], COLOURS["dense-mixture"]
 
 
 def power_of_ten(dim: float) -> str:

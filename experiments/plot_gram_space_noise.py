@@ -30,7 +30,7 @@ RADII = (0.42, 0.35)
 DIMS = (20.0, 1e2, 1e3, 1e4, 1e6, 1e8)
 SEEDS = {"quick": 1, "default": 3, "full": 20}
 N_FRESH = {"quick": 400, "default": 4000, "full": 100_000}
-LINES = {0.42: (COLOURS["robust"], "s"), 0.35: (COLOURS["nonrobust"], "o")}
+LINES = {0.42: (COLOURS["adversarial"], "s"), 0.35: (COLOURS["other"], "o")}
 
 
 def configuration(size: str) -> Config:

@@ -16,7 +16,7 @@ import sys
 import numpy as np
 from _cgro import over_seeds
 from _figure import Arrays, Config, run_figure
-from _gram_space import MEMORY, SIGNAL, dimension_axis, n_words
+from _gram_space import OTHER, WIDE, dimension_axis, n_words
 from matplotlib.figure import Figure
 
 from featsim.claims.cases import Run
@@ -26,7 +26,7 @@ from featsim.scenarios.gram_space import PAPER_DIMS, paper_exponents
 
 SEEDS = {"quick": 2, "default": 4, "full": 20}
 N_FRESH = {"quick": 100_000, "default": 200_000, "full": 1_000_000}
-LABELS = {"log": (SIGNAL, "o", "$L = \\log d$"), "flat": (MEMORY, "s", "$L = 1$")}
+LABELS = {"log": (WIDE, "o", "$L = \\log d$"), "flat": (OTHER, "s", "$L = 1$")}
 
 
 def configuration(size: str) -> Config:

@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 from _figure import Arrays, Config, run_figure
-from _gram_space import MEMORY, OTHER, SIGNAL, dimension_axis
+from _gram_space import MIXED, OTHER, WIDE, dimension_axis
 from matplotlib.figure import Figure
 
 from featsim.plotting import new_figure
@@ -27,9 +27,9 @@ VECTORS = {"quick": (1e2, 1e3, 1e4), "default": (1e2, 1e3, 1e4, 1e5), "full": (1
 REPEATS = {"quick": 1, "default": 3, "full": 5}
 N_STEPS = 2000
 LINES = {
-    "vectors": (MEMORY, "o", "vectors"),
-    "reduced": (OTHER, "^", "vectors, in their span"),
-    "coordinates": (SIGNAL, "s", "coordinates"),
+    "vectors": (OTHER, "o", "vectors"),
+    "reduced": (MIXED, "^", "vectors, in their span"),
+    "coordinates": (WIDE, "s", "coordinates"),
 }
 
 
