@@ -27,7 +27,7 @@ from featsim.scenarios.gram_space import structured
 from featsim.theory import nonrobust_escapes, saturation_level
 
 RADII = (0.42, 0.35)
-DIMS = (20.0, 1e2, 1e3, 1e4, 1e6, 1e8)
+DIMS = (20.0, 1e2, 1e4, 1e6, 1e8)
 SEEDS = {"quick": 1, "default": 3, "full": 20}
 N_FRESH = {"quick": 400, "default": 4000, "full": 100_000}
 LINES = {0.42: (COLOURS["adversarial"], "s"), 0.35: (COLOURS["other"], "o")}
@@ -35,7 +35,7 @@ LINES = {0.42: (COLOURS["adversarial"], "s"), 0.35: (COLOURS["other"], "o")}
 
 def configuration(size: str) -> Config:
     """Return everything that determines the arrays."""
-    dims = (20.0, 1e3, 1e6) if size == "quick" else DIMS
+    dims = (20.0, 1e4) if size == "quick" else DIMS
     return {
         "dims": list(dims),
         "n_fresh": N_FRESH[size],

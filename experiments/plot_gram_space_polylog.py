@@ -25,13 +25,13 @@ from featsim.plotting import THEORY, new_figure
 from featsim.scenarios.gram_space import PAPER_DIMS, paper_exponents
 
 SEEDS = {"quick": 2, "default": 4, "full": 20}
-N_FRESH = {"quick": 100_000, "default": 200_000, "full": 1_000_000}
+N_FRESH = {"quick": 50_000, "default": 200_000, "full": 1_000_000}
 LABELS = {"log": (WIDE, "o", "$L = \\log d$"), "flat": (OTHER, "s", "$L = 1$")}
 
 
 def configuration(size: str) -> Config:
     """Return everything that determines the arrays."""
-    dims = PAPER_DIMS[::2] if size == "quick" else PAPER_DIMS
+    dims = PAPER_DIMS[::3] if size == "quick" else PAPER_DIMS
     return {
         "dims": list(dims),
         "n_fresh": N_FRESH[size],

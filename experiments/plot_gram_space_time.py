@@ -24,7 +24,7 @@ from featsim.training import Recording, Schedule, train
 
 DIMS = (1e2, 1e3, 1e4, 1e5, 1e6, 1e8, 1e10, 1e12)
 VECTORS = {"quick": (1e2, 1e3, 1e4), "default": (1e2, 1e3, 1e4, 1e5), "full": (1e2, 1e3, 1e4, 1e5, 1e6)}
-REPEATS = {"quick": 1, "default": 3, "full": 5}
+REPEATS = {"quick": 1, "default": 2, "full": 5}
 N_STEPS = 2000
 LINES = {
     "vectors": (OTHER, "o", "vectors"),

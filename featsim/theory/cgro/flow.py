@@ -113,6 +113,7 @@ class ClosureFlow:
         self.start, self.model, self.shape = start, model, (n * patches, m)
         self._v0 = start.noise_coef.reshape(self.shape)
         self._code = int(model.power) if model.power in (2.0, 3.0, 4.0, 5.0) else 0
+        self._signs = model.output_signs
         self._v, self.n_evaluations = np.empty(self.shape), 0
         # Errors below a small share of the initial size of u, and of what moves v by as much, do not matter.
         size_u = math.sqrt(float(np.mean(start.signal_coef**2))) or 1.0
@@ -139,7 +140,7 @@ class ClosureFlow:
         du, dc = self.split(out)
         self.n_evaluations += 1
         kernel.closure_field(
-            u, c, self._v0, self.start.gram, self.start.labels, self.model.output_signs,
+            u, c, self._v0, self.start.gram, self.start.labels, self._signs,
             self.start.signal_strength, self.left, self.model.activation == "odd", self.model.power,
             self._code, self.weight, self.worst, du, dc, self._v, scores,
         )  # fmt: skip
@@ -234,14 +235,16 @@ class FlowRecorder:
             self.reached[i] = place(self._crossing(inside, solver.t_old, solver.t, int(i)))
 
     def _crossing(self, inside: Callable[[float], FloatArray], low: float, high: float, which: int) -> float:
-        """Bisect for where a score reaches 1 within a step."""
-        for _ in range(24):
-            middle = 0.5 * (low + high)
-            if self.flow.field(inside(middle))[1][which] >= 1.0:
-                high = middle
-            else:
-                low = middle
-        return high
+        """Find where a score reaches 1 within a step."""
+        from scipy.optimize import brentq
+
+        def above(x: float) -> float:
+            return float(self.flow.field(inside(x))[1][which]) - 1.0
+
+        # The interpolant meets the steps' ends only up to rounding.
+        if above(low) >= 0.0 or above(high) <= 0.0:
+            return high
+        return float(brentq(above, low, high, xtol=1e-9, rtol=1e-9))
 
 
 def closure_flow(
