@@ -43,7 +43,7 @@ def certify_model(
     Linear models exactly; smoothed-ReLU networks by tangent and chord; symmetric networks by relaxation
     and curvature, or lines in a subspace; other networks of one hidden layer by lines; frozen gates, kernel
     machines and deep networks by intervals and Lipschitz bounds. A cap lies in the l2 ball of its chordal
-    radius, for which it is certified.
+    radius, for which all but linear models are certified.
 
     Parameters
     ----------
@@ -64,13 +64,13 @@ def certify_model(
     TypeError, ValueError
         If the data do not fit the model.
     """
+    if isinstance(model, LinearModel):
+        return certify_linear(model, data, threat)
     if threat.subspace == "slice":
         ball = certify_model(model, data, threat.replace(subspace=None))
         if ball is None:
             return None
         return dataclasses.replace(ball, threat=threat, method=f"{ball.method}, by the ball around the cap")
-    if isinstance(model, LinearModel):
-        return certify_linear(model, data, threat)
     if isinstance(model, TwoLayerNetwork):
         return tangent_chord(model, data, threat)
     if isinstance(model, SymmetricNetwork):
