@@ -1,7 +1,7 @@
 """The picture at d = 400, k = 2: accurate and fragile, then robust by the same neurons.
 
 Setting ``purification/headline``: m = 2000 neurons, fresh samples every step, FGM at the l2 radius 0.17 from
-the end of the clean phase (dotted); ``d-50`` at test size, one seed. (a) Shares of the neurons' energy.
+the end of the clean phase (dotted); one seed. ``d-50`` at test size, ``d-800`` at full size. (a) Shares of the neurons' energy.
 (b) The dense share among winners, whose pure share exceeds one half, and among the others: at this d the
 mixture is not small yet, because losing neurons turn into near-pure mixtures [measured]. (c) Accuracy without
 perturbation, under the dense direction and under PGD: of the clean net, after as many more clean steps, of
@@ -27,7 +27,7 @@ from featsim.specs import spec_from_dict
 from featsim.sweeps import map_runs
 from featsim.training import Recording
 
-NAMES = {"quick": "d-50", "default": "headline", "full": "headline"}
+NAMES = {"quick": "d-50", "default": "headline", "full": "d-800"}
 WINNER = 0.5  # share of a neuron's energy on its feature
 ROWS = {"clean": "none", "dense": "dense direction", "pgd": "PGD"}
 CUT: dict[str, Any] = {"color": COLOURS["dense-mixture"], "marker": "v", "label": "mixture removed"}
