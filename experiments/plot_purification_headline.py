@@ -1,14 +1,14 @@
 """The picture at d = 400, k = 2: accurate and fragile, then robust by the same neurons.
 
 Setting ``purification/headline``: m = 2000 neurons, fresh samples every step, FGM at the l2 radius 0.17 from
-the end of the clean phase (dotted); one seed. ``d-50`` at test size, ``d-800`` at full size. (a) Shares of the neurons' energy.
-(b) The dense share among winners, whose pure share exceeds one half, and among the others: at this d the
-mixture is not small yet, because losing neurons turn into near-pure mixtures [measured]. (c) Accuracy without
-perturbation, under the dense direction and under PGD: of the clean net, after as many more clean steps, of
-the clean net without its mixture, and after adversarial training. Here, at k = 2 with a stricter bias than
-in ``purification/A``, the mixture *is* the vulnerability. (d) Cosines over the live neurons: w and w' are
-close (0.707 dashed), and the cosines with w0 fall towards sqrt(2 log d / d) (dotted) [source: the
-statement]. Claim ``purification/headline``.
+the end of the clean phase (dotted), one seed; ``d-50`` at test size, ``d-800`` at full size. (a) Shares of
+the neurons' energy. (b) The dense share among winners, whose pure share exceeds one half, and among the
+others: at this d the mixture is not small yet, because losing neurons turn into near-pure mixtures
+[measured]. (c) Accuracy without perturbation, under the dense direction and under PGD: of the clean net,
+after as many more clean steps, of the clean net without its mixture, and after adversarial training. Here, at
+k = 2 with a stricter bias than in ``purification/A``, the mixture *is* the vulnerability. (d) Cosines over
+the live neurons: w and w' are close (0.707 dashed), and the cosines with w0 fall towards sqrt(2 log d / d)
+(dotted) [source: the statement]. Claim ``purification/headline``.
 """
 
 import sys
