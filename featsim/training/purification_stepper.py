@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from featsim.data import SparseCodingData, SparseCodingSpec
 from featsim.data.sparse_coding import draw_samples
@@ -78,7 +79,7 @@ class PurificationStepper:
         # Descent on l2 balls commutes with rotations: in the dictionary's own coordinates the neurons' parts
         # are read off, and no step multiplies by M.
         self._frame = data.dictionary if self._ball.norm != kernel.LINF and _is_rotation(data) else None
-        self._inputs = data.inputs if self._frame is None else data.inputs @ self._frame
+        self._inputs = data.inputs if self._frame is None else _product(data.inputs, self._frame)
         # Without a rotation the codes themselves are the inputs, and mostly 0.
         self._sparse = bool(np.count_nonzero(self._inputs) * _SPARSE < self._inputs.size)
         known = data.identity_dictionary or self._frame is not None
@@ -163,7 +164,7 @@ class PurificationStepper:
 
     def _into(self, columns: FloatArray) -> FloatArray:
         """Return columns (d, ...) in the frame of training."""
-        return np.ascontiguousarray(columns if self._frame is None else self._frame.T @ columns)
+        return np.ascontiguousarray(columns if self._frame is None else _product(self._frame.T, columns))
 
     def _back(self, rows: FloatArray) -> FloatArray:
         """Return rows (..., d) in the frame of the inputs."""
@@ -282,6 +283,13 @@ class PurificationStepper:
     ) -> Chunk:
         records = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
         return Chunk(n_done=n_done, records=records, state={"columns": WT, "left": left, "right": right})
+
+
+def _product(left: FloatArray, right: FloatArray) -> FloatArray:
+    """Return a matrix product in the bits of one thread, as in the training loop."""
+    with threadpool_limits(1, user_api="blas"):
+        product: FloatArray = left @ right
+    return product
 
 
 def _is_rotation(data: SparseCodingData) -> bool:
