@@ -154,7 +154,8 @@ def draw_cosines(ax: Any, arrays: Arrays, dim: int) -> None:
     ax.set_xlabel("cosine")
     ax.set_xlim(-0.2, 1.0)
     ax.set_ylabel("density")
-    ax.legend(loc="upper left")
+    ax.set_ylim(0, 1.2 * ax.get_ylim()[1])
+    ax.legend(loc="upper center", ncols=3, fontsize=6.8, columnspacing=1.0)
 
 
 if __name__ == "__main__":
