@@ -307,10 +307,10 @@ class _FeatureSampler:
         removed = np.minimum(self.radius / math.sqrt(2.0), given) * np.ones((n, P))
         written = np.sqrt(self.radius - removed) * np.sqrt(self.radius + removed)
         margins = np.empty((2, n))
-        code = int(network.power) if network.power in (1.0, 2.0, 3.0, 4.0) else 0
+        shape = kernel.activation_shape(network.power, network.smoothing)
         kernel.feature_margins(
             Z.reshape(n * P, -1), robust, y, np.ascontiguousarray(self.along.T[k:]), removed.ravel(),
-            written.ravel(), k, len(self.along) // k, network.power, network.smoothing, code, *margins,
+            written.ravel(), k, len(self.along) // k, shape, *margins,
         )  # fmt: skip
         return np.asarray((margins > 0.0).sum(axis=1), dtype=np.float64)
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import inspect
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
@@ -14,10 +19,37 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
 
 
+_IMPORT = re.compile(r"^from featsim\.kernels\.(\w+) import", re.MULTILINE)
+
+
+def _stamp(path: Path) -> str:
+    """Return a digest of a kernel file and of all kernel files that it calls."""
+    folder, found, waiting = path.parent, set[str](), [path.stem]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += _IMPORT.findall(_source(folder / f"{name}.py"))
+    sources = [_source(folder / f"{name}.py") for name in sorted(found)]
+    return hashlib.sha256("\0".join(sources).encode()).hexdigest()
+
+
+@functools.cache
+def _source(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:  # a zipped or frozen package: Numba's own stamp has to do
+        return ""
+
+
 def _compile(function: Function, **options: Any) -> Function:
     chosen = {**_OPTIONS, **options}
     try:
         compiled: Function = numba.njit(cache=True, **chosen)(function)
+        # Numba looks at the function's own file only (at its date, before 0.68): a kernel it calls in
+        # another file, or an upgrade that keeps dates, would be served stale.
+        index = compiled._cache._cache_file  # type: ignore[attr-defined]
+        index._source_stamp = (index._source_stamp, _stamp(Path(inspect.getfile(function))))
     except RuntimeError:  # neither the package nor the user's cache folder is writable
         compiled = numba.njit(**chosen)(function)
     return compiled

@@ -9,16 +9,17 @@ class-major; `counts` (n*P,) multiplicity of a patch; `features` (J, d).
         s'(\langle w_{i,r}, \tilde x_p \rangle)\, \tilde x_p .
 
 Samples are worked off in blocks whose arrays stay in cache, so no array of size
-n*P x K exists. One inner step of an attack needs the input gradient ``A W``
-(A: residual times slope). The perturbation is held in one of three coordinates:
+n*P x K exists. Arrays of a block have one row per filter and one column per patch (rows: the number
+of patches in the block), so that every loop over entries runs along the patches, however few filters
+there are. One inner step of an attack needs the input gradient A^T W (A: residual times slope). The
+perturbation is held in one of three coordinates:
 
-* ``COEFFICIENT``: delta = C W. With M = W W^T, an l2 ascent step is
-  C += t A, its effect on the preactivations t A M: no d-vector is touched.
-* ``DIRECT``: delta itself, for l_inf and wherever d is small.
-* ``SUBSPACE``: delta = Y E with the rows of E spanning the allowed directions.
+* coefficients: delta = C^T W. With M = W W^T, an l2 ascent step is C += t A, its effect on the
+  preactivations t M A: no d-vector is touched.
+* direct: delta itself, for l_inf and wherever d is small.
+* subspace: delta = Y E with the rows of E spanning the allowed directions.
 
-These kernels call each other, so they share this file: Numba does not recompile
-a cached caller when a callee in another file changes.
+What a run does not need is not compiled: an argument that is None prunes its branches.
 """
 
 from __future__ import annotations
@@ -27,13 +28,15 @@ import math
 
 import numpy as np
 
+from featsim.kernels._elementary import exp_nonpositive, log1p_nonnegative
 from featsim.kernels._jit import inner, jit
+from featsim.kernels._matrix import multiply, multiply_left_transposed, multiply_right_transposed
 
 BLOCK_ROWS = 256
 
 # How the perturbation is represented.
 CLEAN, COEFFICIENT, DIRECT, SUBSPACE = 0, 1, 2, 3
-# Columns of the statistics a pass returns: means over samples (of the middle three over patches),
+# Columns of the recorded statistics: means over samples (of the middle three over patches),
 # but the last is the number of samples on which the attack met no gradient at the clean point.
 STATISTICS = (
     "clean_loss",
@@ -51,168 +54,148 @@ STATISTICS = (
 N_STATISTICS = 11
 
 
-@inner
-def _value(z, q, rho, code):
-    """s(z); `code` is q where a product replaces the power, else 0."""
-    t = z / rho
-    t = 0.0 if t < 0.0 else t
-    t = 1.0 if t > 1.0 else t
-    tail = z - rho
-    tail = 0.0 if tail < 0.0 else tail
-    if code == 3:
-        return (rho / 3.0) * (t * t * t) + tail
-    if code == 2:
-        return (0.5 * rho) * (t * t) + tail
-    if code == 4:
-        return (0.25 * rho) * (t * t) * (t * t) + tail
-    if code == 1:
-        return rho * t + tail
-    return (rho / q) * t**q + tail
+def activation_shape(power, smoothing, dtype=np.float64):
+    """Return the constants of s: 0, 1, rho, 1/rho, coefficients of t..t^4 in s and of 1..t^3 in s'.
+
+    For q in 1, 2, 3, 4 both are polynomials in t = clip(z / rho, 0, 1); otherwise the coefficients are
+    zero and the ninth number, rho/q, is not: t^q is a power.
+    """
+    value, slope = [0.0] * 4, [0.0] * 4
+    if power in (1.0, 2.0, 3.0, 4.0):
+        value[int(power) - 1] = smoothing / power
+        slope[int(power) - 1] = 1.0
+    factor = 0.0 if any(slope) else smoothing / power
+    return np.array([0.0, 1.0, smoothing, 1.0 / smoothing, *value, *slope, factor, power], dtype=dtype)
 
 
 @inner
-def _slope(z, q, rho, code):
-    """s'(z), zero at and below 0 for every q."""
-    t = z / rho
-    t = 0.0 if t < 0.0 else t
-    t = 1.0 if t > 1.0 else t
-    if code == 3:
-        return t * t
-    if code == 2:
-        return t
-    if code == 4:
-        return t * t * t
-    if code == 1:
-        return 1.0 if t > 0.0 else t
-    return t ** (q - 1.0)
+def _class_sums(Z, shape, m, S):
+    """S[i] = sum of s(Z[a]) over the m filters a of class i."""
+    rows = Z.shape[1]
+    zero, one, rho, inverse = shape[0], shape[1], shape[2], shape[3]
+    a1, a2, a3, a4, factor, power = shape[4], shape[5], shape[6], shape[7], shape[12], shape[13]
+    for i in range(S.shape[0]):
+        for r in range(rows):
+            S[i, r] = zero
+        for a in range(i * m, (i + 1) * m):
+            if factor == zero:
+                for r in range(rows):
+                    z = Z[a, r]
+                    t = z * inverse
+                    t = zero if t < zero else t
+                    t = one if t > one else t
+                    tail = z - rho
+                    tail = zero if tail < zero else tail
+                    S[i, r] += t * (a1 + t * (a2 + t * (a3 + t * a4))) + tail
+            else:
+                for r in range(rows):
+                    z = Z[a, r]
+                    t = z * inverse
+                    t = zero if t < zero else t
+                    t = one if t > one else t
+                    tail = z - rho
+                    tail = zero if tail < zero else tail
+                    S[i, r] += factor * t**power + tail
+
+
+@inner
+def _gated_slopes(Z, shape, m, E, A):
+    """A[a] = E[class of a] * s'(Z[a]); s' is 0 at and below 0 for every q."""
+    rows = Z.shape[1]
+    zero, one, inverse = shape[0], shape[1], shape[3]
+    b1, b2, b3, b4, factor, power = shape[8], shape[9], shape[10], shape[11], shape[12], shape[13] - shape[1]
+    for i in range(E.shape[0]):
+        for a in range(i * m, (i + 1) * m):
+            if factor == zero:
+                for r in range(rows):
+                    t = Z[a, r] * inverse
+                    t = zero if t < zero else t
+                    t = one if t > one else t
+                    step = b1 if t > zero else zero
+                    A[a, r] = E[i, r] * (t * (b2 + t * (b3 + t * b4)) + step)
+            else:
+                for r in range(rows):
+                    t = Z[a, r] * inverse
+                    t = zero if t < zero else t
+                    t = one if t > one else t
+                    A[a, r] = E[i, r] * t**power
 
 
 @jit
-def activation(z, q, rho, code, out):
-    """Write s(z) to `out`; both 1-D."""
-    for i in range(z.shape[0]):
-        out[i] = _value(z[i], q, rho, code)
+def activation(z, shape, out):
+    """Write s(z) to `out`, both (rows, n)."""
+    _class_sums(z, shape, 1, out)
 
 
 @jit
-def activation_slope(z, q, rho, code, out):
-    """Write s'(z) to `out`; both 1-D."""
-    for i in range(z.shape[0]):
-        out[i] = _slope(z[i], q, rho, code)
+def activation_slope(z, shape, out):
+    """Write s'(z) to `out`, both (rows, n)."""
+    _gated_slopes(z, shape, 1, np.ones_like(z), out)
 
 
 @inner
-def _add_row(z, c, q, rho, code, acc):
-    """Acc += c * s(z); a literal `code` in each loop is what lets LLVM vectorise it."""
-    K = z.shape[0]
-    if code == 3:
-        for a in range(K):
-            acc[a] += c * _value(z[a], 3.0, rho, 3)
-    elif code == 2:
-        for a in range(K):
-            acc[a] += c * _value(z[a], 2.0, rho, 2)
-    elif code == 4:
-        for a in range(K):
-            acc[a] += c * _value(z[a], 4.0, rho, 4)
-    elif code == 1:
-        for a in range(K):
-            acc[a] += c * _value(z[a], 1.0, rho, 1)
-    else:
-        for a in range(K):
-            acc[a] += c * _value(z[a], q, rho, 0)
+def _score_samples(S, counts, row0, P, F):
+    """F[i, s] = sum over the patches of sample s of count times S[i]."""
+    for i in range(F.shape[0]):
+        for s in range(F.shape[1]):
+            total = 0.0
+            for p in range(s * P, (s + 1) * P):
+                total += counts[row0 + p] * S[i, p]
+            F[i, s] = total
 
 
 @inner
-def _scaled_slope(z, gain, q, rho, code, out):
-    """Out = gain * s'(z) for one row."""
-    K = z.shape[0]
-    if code == 3:
-        for a in range(K):
-            out[a] = gain[a] * _slope(z[a], 3.0, rho, 3)
-    elif code == 2:
-        for a in range(K):
-            out[a] = gain[a] * _slope(z[a], 2.0, rho, 2)
-    elif code == 4:
-        for a in range(K):
-            out[a] = gain[a] * _slope(z[a], 4.0, rho, 4)
-    elif code == 1:
-        for a in range(K):
-            out[a] = gain[a] * _slope(z[a], 1.0, rho, 1)
-    else:
-        for a in range(K):
-            out[a] = gain[a] * _slope(z[a], q, rho, 0)
+def _head(F, labels, judge, hard, loss, error, scratch):
+    """Replace scores (k, n) by the residual of the soft margin; write margins, and losses if `judge`.
 
-
-@inner
-def _sum_activations(Z, counts, roles, row0, first, last, q, rho, code, parts, acc):
-    """acc[a] = sum over rows first..last-1 of counts * s(Z).
-
-    parts (3, K) keeps the sum over non-robust, robust and other patches apart; always, so that
-    what is recorded does not change a bit of the trajectory.
+    With o over the classes other than y: soft margin logsumexp_o F_o - F_y, its residual the softmax
+    over the others and -1 at y, hard margin h = F_y - max_o F_o. The cross-entropy is
+    log(1 + e^soft), its residual error = sigmoid(soft) times this one. An infinite own score would pass
+    for a loss of 0, so it gives nan.
     """
-    parts[:] = 0.0
-    for p in range(first, last):
-        role = roles[row0 + p]
-        part = 2 if role < 0 else (1 if role == 0 else 0)
-        _add_row(Z[p], counts[row0 + p], q, rho, code, parts[part])
-    for a in range(acc.shape[0]):
-        acc[a] = parts[0, a] + parts[1, a] + parts[2, a]
+    k, n = F.shape
+    largest, weight = scratch[0], scratch[1]
+    for s in range(n):
+        hard[s] = F[labels[s], s]
+        F[labels[s], s] = -math.inf
+        largest[s] = -math.inf
+        weight[s] = 0.0
+    for i in range(k):
+        for s in range(n):
+            largest[s] = F[i, s] if F[i, s] > largest[s] else largest[s]
+    for i in range(k):
+        for s in range(n):
+            e = exp_nonpositive(F[i, s] - largest[s])
+            F[i, s] = e
+            weight[s] += e
+    for s in range(n):
+        # The difference is 0, or nan where the own score is infinite.
+        hard[s] = hard[s] - largest[s] + (hard[s] - hard[s])
+    for i in range(k):
+        for s in range(n):
+            F[i, s] /= weight[s]
+    for s in range(n):
+        F[labels[s], s] = -1.0
+    if judge:
+        for s in range(n):
+            h, w = hard[s], weight[s]
+            e = exp_nonpositive(-abs(h))
+            right = h >= 0.0
+            # e^(soft margin) = w e^-h, written for either sign of h without overflow.
+            rest = w * e if right else w
+            one = 1.0 if right else e
+            error[s] = rest / (rest + one)
+            loss[s] = (0.0 if right else -h) + log1p_nonnegative(w * e if right else (w - 1.0) + e)
 
 
 @inner
-def _head(acc, y, k, m, residual):
-    """Return the soft and the hard margin and write the margin residual.
-
-    With o over the classes other than y: soft = logsumexp_o F_o - F_y, hard = F_y - max_o F_o,
-    residual = softmax over the others, -1 at y: the gradient of the soft margin in F. The
-    cross-entropy is log(1 + e^soft), its residual sigmoid(soft) times this one. An infinite own
-    score would pass for a loss of 0, so it gives nan.
-    """
-    largest = -math.inf
-    for i in range(k):
-        total = 0.0
-        for r in range(m):
-            total += acc[i * m + r]
-        residual[i] = total
-        if i != y and not (total <= largest):
-            largest = total
-    own = residual[y]
-    weight = 0.0
-    for i in range(k):
-        if i != y:
-            residual[i] = math.exp(residual[i] - largest)
-            weight += residual[i]
-    for i in range(k):
-        residual[i] = -1.0 if i == y else residual[i] / weight
-    if not math.isfinite(own):
-        return math.nan, math.nan
-    return largest + math.log(weight) - own, own - largest
-
-
-@inner
-def _softplus(g):
-    """log(1 + e^g) without overflow."""
-    if g > 0.0:
-        return g + math.log1p(math.exp(-g))
-    return math.log1p(math.exp(g))
-
-
-@inner
-def _sigmoid(g):
-    if g >= 0.0:
-        return 1.0 / (1.0 + math.exp(-g))
-    e = math.exp(g)
-    return e / (1.0 + e)
-
-
-@inner
-def _write_residual_slope(Z, first, last, residual, scale, k, m, q, rho, code, gain, A):
-    """A[p, a] = scale * residual[class of a] * s'(Z[p, a]) for the rows of one sample."""
-    for i in range(k):
-        for r in range(m):
-            gain[i * m + r] = scale * residual[i]
-    for p in range(first, last):
-        _scaled_slope(Z[p], gain, q, rho, code, A[p])
+def _spread(F, error, in_loss, weighted, counts, row0, P, E):
+    """E[i] = residual of each patch's sample, of the loss or the margin, times the count if `weighted`."""
+    for i in range(F.shape[0]):
+        for s in range(F.shape[1]):
+            g = F[i, s] * error[s] if in_loss else F[i, s]
+            for p in range(s * P, (s + 1) * P):
+                E[i, p] = g * counts[row0 + p] if weighted else g
 
 
 @inner
@@ -222,476 +205,533 @@ def _step_lengths(gg, dg, dd, step, unit, radius):
     gg = |g|^2, dg = <delta, g>, dd = |delta|^2; `unit` makes `step` the length of the step.
     A gradient that rounds to nothing moves nothing.
     """
-    if not gg > 0.0:
-        return 0.0, 1.0, dd
-    length = math.sqrt(gg)
+    alive = gg > 0.0
+    length = math.sqrt(gg if alive else 1.0)
     # A raw step far outside the ball only needs its direction, and must not overflow.
-    t = step / length if unit else min(step, 1e100 / length)
-    moved = dd + 2.0 * t * dg + (t * length) * (t * length)
-    if moved > radius * radius:
-        return t, radius / math.sqrt(moved), radius * radius
-    return t, 1.0, moved
+    most = 1e100 / length
+    raw = step if step < most else most
+    t = (step / length if unit else raw) if alive else 0.0
+    moved = dd + 2.0 * t * (dg if alive else 0.0) + (t * length) * (t * length)
+    outside = alive and moved > radius * radius
+    scale = radius / math.sqrt(moved if outside else 1.0) if outside else 1.0
+    return t, scale, radius * radius if outside else moved
 
 
 @inner
-def _ascend_coefficients(A, H, C, Z, Za, counts, row0, first, last, whole, step, unit, radius, dd):
-    """One l2 ascent step of one sample in coefficient space. Return whether g is not zero."""
-    K = A.shape[1]
-    alive = False
-    total_gg, total_dg, total_dd = 0.0, 0.0, 0.0
-    if whole:
-        for p in range(first, last):
+def _plan_steps(sums, counts, row0, P, whole, step, unit, radius, norms, steps, dead):
+    """Step lengths of one l2 ascent of a block.
+
+    sums (2, rows): |g|^2 and <delta, g> of each patch. norms (2, rows): |delta|^2 of each patch, and in
+    the first n entries of each sample. steps (3, rows): t, scale and 1 - scale of each patch. dead (n,):
+    whether no patch of the sample has a gradient.
+    """
+    for s in range(dead.shape[0]):
+        first, last = s * P, (s + 1) * P
+        if whole:
             gg, dg = 0.0, 0.0
-            for a in range(K):
-                gg += A[p, a] * H[p, a]
-                dg += C[p, a] * H[p, a]
-            total_gg += counts[row0 + p] * gg
-            total_dg += counts[row0 + p] * dg
-        total_dd = dd[first]
-        alive = total_gg > 0.0
-        t, scale, total_dd = _step_lengths(total_gg, total_dg, total_dd, step, unit, radius)
-        dd[first] = total_dd
-    for p in range(first, last):
-        if not whole:
-            gg, dg = 0.0, 0.0
-            for a in range(K):
-                gg += A[p, a] * H[p, a]
-                dg += C[p, a] * H[p, a]
-            alive = alive or gg > 0.0
-            t, scale, dd[p] = _step_lengths(gg, dg, dd[p], step, unit, radius)
-        keep = 1.0 - scale
-        for a in range(K):
-            C[p, a] = scale * (C[p, a] + t * A[p, a])
-            Za[p, a] = scale * (Za[p, a] + t * H[p, a]) + keep * Z[p, a]
-    return alive
+            for p in range(first, last):
+                gg += counts[row0 + p] * sums[0, p]
+                dg += counts[row0 + p] * sums[1, p]
+            t, scale, norms[1, s] = _step_lengths(gg, dg, norms[1, s], step, unit, radius)
+            dead[s] = 0.0 if gg > 0.0 else 1.0
+            for p in range(first, last):
+                moved = norms[0, p] + 2.0 * t * sums[1, p] + t * t * sums[0, p]
+                norms[0, p] = scale * scale * moved
+                steps[0, p], steps[1, p] = t, scale
+        else:
+            dead[s] = 1.0
+            for p in range(first, last):
+                t, scale, norms[0, p] = _step_lengths(sums[0, p], sums[1, p], norms[0, p], step, unit, radius)
+                steps[0, p], steps[1, p] = t, scale
+                dead[s] = 0.0 if sums[0, p] > 0.0 else dead[s]
+    for p in range(dead.shape[0] * P):
+        steps[2, p] = 1.0 - steps[1, p]
 
 
 @inner
-def _ascend_rows(G, Y, counts, row0, first, last, whole, linf, step, unit, radius):
-    """One ascent step of one sample on explicit coordinates `Y`. Return whether g is not zero."""
+def _measure_gradient(A, H, C, from_start, sums):
+    """sums[0] = sum_a A H = |g|^2 and sums[1] = sum_a C H = <delta, g> of each patch."""
+    rows = A.shape[1]
+    for r in range(rows):
+        sums[0, r] = 0.0
+        sums[1, r] = 0.0
+    for a in range(A.shape[0]):
+        if from_start:
+            for r in range(rows):
+                sums[0, r] += A[a, r] * H[a, r]
+        else:
+            for r in range(rows):
+                sums[0, r] += A[a, r] * H[a, r]
+                sums[1, r] += C[a, r] * H[a, r]
+
+
+@inner
+def _move_coefficients(A, H, Z, steps, from_start, C, Za):
+    """C = scale (C + t A) and its effect Za = scale (Za + t H) + (1 - scale) Z, from 0 `from_start`."""
+    rows = A.shape[1]
+    for a in range(A.shape[0]):
+        if from_start:
+            for r in range(rows):
+                C[a, r] = steps[1, r] * (steps[0, r] * A[a, r])
+            for r in range(rows):
+                Za[a, r] = Z[a, r] + steps[1, r] * (steps[0, r] * H[a, r])
+        else:
+            for r in range(rows):
+                C[a, r] = steps[1, r] * (C[a, r] + steps[0, r] * A[a, r])
+            for r in range(rows):
+                Za[a, r] = steps[1, r] * (Za[a, r] + steps[0, r] * H[a, r]) + steps[2, r] * Z[a, r]
+
+
+@inner
+def _ascend_rows(G, Y, counts, row0, first, last, from_start, whole, linf, step, unit, radius):
+    """One ascent step of one sample on explicit coordinates `Y`.
+
+    Return whether g is not zero, which l_inf looks at in the step `from_start` only.
+    """
     r = G.shape[1]
-    alive = False
     if linf:
+        reach, bound = G.dtype.type(step), G.dtype.type(radius)
+        zero, nonzero = reach - reach, 0
         for p in range(first, last):
-            for c in range(r):
-                g = G[p, c]
-                if g != 0.0:
-                    alive = True
-                if unit:
-                    move = step if g > 0.0 else (-step if g < 0.0 else g)
-                else:
-                    move = 0.0 if g == 0.0 else step * g
-                new = Y[p, c] + move
-                Y[p, c] = radius if new > radius else (-radius if new < -radius else new)
-        return alive
+            if from_start:
+                for c in range(r):
+                    nonzero += 0 if G[p, c] == zero else 1
+            if unit:
+                for c in range(r):
+                    g = G[p, c]
+                    new = Y[p, c] + (reach if g > zero else (-reach if g < zero else g))
+                    new = bound if new > bound else new
+                    Y[p, c] = -bound if new < -bound else new
+            else:
+                for c in range(r):
+                    new = Y[p, c] + reach * G[p, c]
+                    new = bound if new > bound else new
+                    Y[p, c] = -bound if new < -bound else new
+        return nonzero > 0
+    alive = False
     gg, dg, dd = 0.0, 0.0, 0.0
     for p in range(first, last):
-        if not whole:
+        c_p = 1.0
+        if whole:
+            c_p = counts[row0 + p]
+        else:
             gg, dg, dd = 0.0, 0.0, 0.0
-        c_p = counts[row0 + p] if whole else 1.0
         for c in range(r):
             gg += c_p * G[p, c] * G[p, c]
             dg += c_p * Y[p, c] * G[p, c]
             dd += c_p * Y[p, c] * Y[p, c]
-        if not whole:
-            alive = alive or gg > 0.0
-            t, scale, _ = _step_lengths(gg, dg, dd, step, unit, radius)
-            for c in range(r):
-                Y[p, c] = scale * (Y[p, c] + t * G[p, c])
-    if whole:
-        alive = gg > 0.0
-        t, scale, _ = _step_lengths(gg, dg, dd, step, unit, radius)
-        for p in range(first, last):
-            for c in range(r):
-                Y[p, c] = scale * (Y[p, c] + t * G[p, c])
-    return alive
-
-
-@inner
-def _ascend_pixels(G, Y, first, last, pixel_map, fold, pixels, whole, linf, step, unit, radius):
-    """One ascent step of one image whose patches share pixels.
-
-    `fold` (1, n_pixels) is scratch, `pixels` (1, n_pixels) the perturbation of this image.
-    """
-    r = G.shape[1]
-    fold[:] = 0.0
-    for p in range(first, last):
-        for c in range(r):
-            fold[0, pixel_map[p - first, c]] += G[p, c]
-    one = np.ones(1)
-    alive = _ascend_rows(fold, pixels, one, 0, 0, 1, whole, linf, step, unit, radius)
-    for p in range(first, last):
-        for c in range(r):
-            Y[p, c] = pixels[0, pixel_map[p - first, c]]
-    return alive
-
-
-@inner
-def _mask_rows(G, roles, row0, rows, mask):
-    """Zero the coordinates that a patch of its role may not move in."""
-    for p in range(rows):
-        role = 0 if roles[row0 + p] == 0 else 1
-        for c in range(G.shape[1]):
-            G[p, c] *= mask[role, c]
-
-
-@inner
-def _correct(acc, y, k, m):
-    """1.0 where the class sums of `acc` are largest at y alone, else 0.0."""
-    own, largest = 0.0, -math.inf
-    for i in range(k):
-        total = 0.0
-        for r in range(m):
-            total += acc[i * m + r]
-        if i == y:
-            own = total
-        elif not (total <= largest):
-            largest = total
-    return 1.0 if own > largest else 0.0
-
-
-@inner
-def _perturbation_statistics(X, norms, moved, counts, roles, row0, first, last, y, k, features, sums):
-    """Add what the perturbation does to the feature of its patch.
-
-    norms (rows,): |delta_p|; moved (rows, J): <delta_p, feature>. sums: cosine with -v_y on
-    non-robust patches, their weight, <x+delta, v_y> on them, <x+delta, u_y> on robust patches,
-    their weight.
-    """
-    d = X.shape[1]
-    for p in range(first, last):
-        role = roles[row0 + p]
-        if role != 0 and role != 1:
+        if whole and p < last - 1:
             continue
-        j = y if role == 0 else k + y
-        inner = 0.0
-        for c in range(d):
-            inner += X[p, c] * features[j, c]
+        alive = alive or gg > 0.0
+        t, scale, _ = _step_lengths(gg, dg, dd, step, unit, radius)
+        for q in range(first if whole else p, p + 1):
+            for c in range(r):
+                Y[q, c] = scale * (Y[q, c] + t * G[q, c])
+    return alive
+
+
+@inner
+def _ascend_signs(G, X, step, unit, radius, Y, moved):
+    """One l_inf step of a block on patches of their own: Y, and moved = X + Y, in one pass."""
+    reach, bound = G.dtype.type(step), G.dtype.type(radius)
+    zero = reach - reach
+    for p in range(G.shape[0]):
+        if unit:
+            for c in range(G.shape[1]):
+                g = G[p, c]
+                new = Y[p, c] + (reach if g > zero else (-reach if g < zero else g))
+                new = bound if new > bound else new
+                new = -bound if new < -bound else new
+                Y[p, c] = new
+                moved[p, c] = X[p, c] + new
+        else:
+            for c in range(G.shape[1]):
+                new = Y[p, c] + reach * G[p, c]
+                new = bound if new > bound else new
+                new = -bound if new < -bound else new
+                Y[p, c] = new
+                moved[p, c] = X[p, c] + new
+
+
+@inner
+def _find_dead(G, P, dead):
+    """dead[s] = whether the gradient of sample s is zero."""
+    for s in range(dead.shape[0]):
+        nonzero = 0
+        for p in range(s * P, (s + 1) * P):
+            for c in range(G.shape[1]):
+                nonzero += 0 if G[p, c] == 0.0 else 1
+        dead[s] = 0.0 if nonzero > 0 else 1.0
+
+
+@inner
+def _ascend_explicitly(
+    G, Y, counts, roles, row0, P, mask, pixel_map, pixels, fold, one,
+    from_start, whole, linf, step, unit, radius, dead,
+):  # fmt: skip
+    """One ascent step of a block on explicit coordinates; G and Y (rows, r).
+
+    mask (2, r): coordinates a robust patch, and any other one, may move in; (0, r) for all. Patches that
+    share pixels move with them: pixels (n, n_pixels) is their perturbation, `fold` (1, n_pixels) scratch.
+    """
+    if mask.shape[0] > 0:
+        for p in range(G.shape[0]):
+            allowed = 0 if roles[row0 + p] == 0 else 1
+            for c in range(G.shape[1]):
+                G[p, c] *= mask[allowed, c]
+    shared = pixel_map.shape[0] > 0
+    for s in range(dead.shape[0]):
+        first, last = s * P, (s + 1) * P
+        g, y, weights, offset, low, high = G, Y, counts, row0, first, last
+        if shared:
+            fold[:] = 0.0
+            for p in range(first, last):
+                for c in range(G.shape[1]):
+                    fold[0, pixel_map[p - first, c]] += G[p, c]
+            g, y, weights, offset, low, high = fold, pixels[s : s + 1], one, 0, 0, 1
+        alive = _ascend_rows(g, y, weights, offset, low, high, from_start, whole, linf, step, unit, radius)
+        dead[s] = 0.0 if alive else 1.0
+        if shared:
+            for p in range(first, last):
+                for c in range(G.shape[1]):
+                    Y[p, c] = pixels[s, pixel_map[p - first, c]]
+
+
+@inner
+def _part_accuracies(S, counts, roles, row0, P, labels, totals, stats):
+    """Count the samples right without their non-robust patches, and without their robust ones.
+
+    Patches of other roles stay in both. A tie is an error.
+    """
+    k = S.shape[0]
+    for s in range(labels.shape[0]):
+        for i in range(k):
+            totals[0, i] = totals[1, i] = 0.0
+            for p in range(s * P, (s + 1) * P):
+                value = counts[row0 + p] * S[i, p]
+                totals[0, i] += 0.0 if roles[row0 + p] == 1 else value
+                totals[1, i] += 0.0 if roles[row0 + p] == 0 else value
+        for part in range(2):
+            own, wins = totals[part, labels[s]], 1.0
+            for i in range(k):
+                if i != labels[s] and not own > totals[part, i]:
+                    wins = 0.0
+            stats[5 + part] += wins
+
+
+@inner
+def _perturbation_statistics(moved, Y, norms, counts, roles, row0, P, labels, stats):
+    """Add what the perturbation does to the feature of its patch; averages are taken at the end.
+
+    moved (J, rows): <feature, delta_p>, u then v; norms (rows,): |delta_p|^2, taken from Y where it has
+    rows. Sums: cosine with -v_y on non-robust patches, <delta, v_y> on them, <delta, u_y> on robust ones.
+    """
+    k = moved.shape[0] // 2
+    for p in range(labels.shape[0] * P):
+        role, y = roles[row0 + p], labels[p // P]
         weight = counts[row0 + p]
         if role == 1:
-            if norms[p] > 0.0:
-                sums[0] -= weight * moved[p, j] / norms[p]
-            sums[1] += weight
-            sums[2] += weight * (inner + moved[p, j])
-        else:
-            sums[3] += weight * (inner + moved[p, j])
-            sums[4] += weight
-
-
-@inner
-def _attack_block(
-    Z, A, H, C, Za, Y, G, dd, counts, roles, labels, row0, rows, P, W, M, WE, mask, pixel_map, pixels, fold,
-    attack, steps, margin, step, unit, radius, whole, linf, k, m, q, rho, code,
-    parts, acc, residual, gain, soft, hard, dead,
-):  # fmt: skip
-    """Run the attack on one block.
-
-    On entry A holds the attack residual times slope at the clean point; on return
-    the LOSS residual times slope at the attacked point, and C or Y the perturbation.
-    """
-    n_block = rows // P
-    use_pixels = pixel_map.shape[0] > 0
-    for p in range(rows):
-        dd[p] = 0.0
-        for a in range(Z.shape[1]):
-            Za[p, a] = Z[p, a]
-    if attack == COEFFICIENT:
-        C[:rows] = 0.0
-    else:
-        Y[:rows] = 0.0
-        if use_pixels:
-            pixels[:n_block] = 0.0
-    for s in range(n_block):
-        dead[s] = 0.0
-    for ascent in range(steps):
-        if attack == COEFFICIENT:
-            np.dot(A[:rows], M, H[:rows])
-        else:
-            np.dot(A[:rows], WE, G[:rows])
-            if attack == SUBSPACE:
-                _mask_rows(G, roles, row0, rows, mask)
-        for s in range(n_block):
-            first, last = s * P, (s + 1) * P
-            if attack == COEFFICIENT:
-                alive = _ascend_coefficients(
-                    A, H, C, Z, Za, counts, row0, first, last, whole, step, unit, radius, dd
-                )
-            elif use_pixels:
-                alive = _ascend_pixels(
-                    G, Y, first, last, pixel_map, fold, pixels[s : s + 1], whole, linf, step, unit, radius
-                )
-            else:
-                alive = _ascend_rows(G, Y, counts, row0, first, last, whole, linf, step, unit, radius)
-            if ascent == 0 and not alive:
-                dead[s] = 1.0
-        if attack != COEFFICIENT:
-            np.dot(Y[:rows], WE.T, H[:rows])
-            for p in range(rows):
-                for a in range(Z.shape[1]):
-                    Za[p, a] = Z[p, a] + H[p, a]
-        for s in range(n_block):
-            first, last = s * P, (s + 1) * P
-            _sum_activations(Za, counts, roles, row0, first, last, q, rho, code, parts, acc)
-            soft[s], hard[s] = _head(acc, labels[s], k, m, residual)
-            scale = 1.0 if (margin and ascent < steps - 1) else _sigmoid(soft[s])
-            _write_residual_slope(Za, first, last, residual, scale, k, m, q, rho, code, gain, A)
-
-
-@inner
-def patch_pass(
-    X, labels, counts, roles, index, P, W, features, basis, mask, pixel_map, n_pixels,
-    attack, steps, margin, step, unit, radius, whole, linf, k, m, q, rho, code,
-    update, record, coef, dW, stats,
-):  # fmt: skip
-    """One sweep over the samples `index` (all of them where it is empty).
-
-    Writes the gradient of the mean attacked loss to `dW` (K, d) if `update`, and the
-    STATISTICS to `stats` if `record`; `coef` (K, J) holds W features^T where recorded. Returns
-    the sum of the losses, for the test of divergence.
-    """
-    K, d = W.shape
-    J = features.shape[0]
-    n = index.shape[0] if index.shape[0] > 0 else labels.shape[0]
-    gather = index.shape[0] > 0
-    per_block = max(1, BLOCK_ROWS // P)
-    R = per_block * P
-    Z, A = np.empty((R, K)), np.empty((R, K))
-    parts, acc, gain, residual = np.empty((3, K)), np.empty(K), np.empty(K), np.empty(k)
-    soft, hard, dead = np.empty(per_block), np.empty(per_block), np.empty(per_block)
-    block_labels = np.empty(per_block, np.int64)
-    attacked = attack != CLEAN
-    r = 1
-    if attack == SUBSPACE:
-        r = basis.shape[0]
-    elif attack == DIRECT:
-        r = d
-    r_rows = R if attacked else 1
-    rep_cols = K if attack == COEFFICIENT else 1
-    H, Za = np.empty((r_rows, K)), np.empty((r_rows, K))
-    C, dd = np.empty((r_rows, rep_cols)), np.empty(r_rows)
-    explicit = attacked and attack != COEFFICIENT
-    Y, G = np.empty((r_rows if explicit else 1, r)), np.empty((r_rows if explicit else 1, r))
-    pixels = np.empty((per_block if n_pixels > 0 else 1, max(n_pixels, 1)))
-    fold = np.empty((1, max(n_pixels, 1)))
-    gathered = np.empty((R if gather else 1, d))
-    row_counts, row_roles = np.empty(R if gather else 1), np.empty(R if gather else 1, roles.dtype)
-    M = np.empty((1, 1))
-    WE = W
-    TW = np.empty((1, 1))
-    if attack == COEFFICIENT:
-        M = np.dot(W, W.T)
-        TW = np.zeros((K, K))
-    elif attack == SUBSPACE:
-        WE = np.dot(W, basis.T)
-        TW = np.zeros((K, r))
-    to_features = np.empty((1, 1))
-    moved, norms = np.empty((1, 1)), np.empty(1)
-    if record and attacked and J > 0:
-        moved, norms = np.empty((R, J)), np.empty(R)
-        if attack == COEFFICIENT:
-            to_features = coef
-        elif attack == SUBSPACE:
-            to_features = np.dot(basis, features.T)
-        else:
-            to_features = np.ascontiguousarray(features.T)
-    small = np.empty((K, d))
-    if update:
-        dW[:] = 0.0
-    sums = np.zeros(5)
-    total_loss = 0.0
-    if record:
-        stats[:] = 0.0
-    for start in range(0, n, per_block):
-        n_block = min(per_block, n - start)
-        rows = n_block * P
-        if gather:
-            for s in range(n_block):
-                i = index[start + s]
-                block_labels[s] = labels[i]
-                for p in range(P):
-                    row_counts[s * P + p] = counts[i * P + p]
-                    row_roles[s * P + p] = roles[i * P + p]
-                    for c in range(d):
-                        gathered[s * P + p, c] = X[i * P + p, c]
-            Xb, cb, rb, row0 = gathered[:rows], row_counts, row_roles, 0
-        else:
-            row0 = start * P
-            Xb, cb, rb = X[row0 : row0 + rows], counts, roles
-            for s in range(n_block):
-                block_labels[s] = labels[start + s]
-        np.dot(Xb, W.T, Z[:rows])
-        for s in range(n_block):
-            first, last = s * P, (s + 1) * P
-            _sum_activations(Z, cb, rb, row0, first, last, q, rho, code, parts, acc)
-            soft[s], hard[s] = _head(acc, block_labels[s], k, m, residual)
-            scale = 1.0 if (attacked and margin) else _sigmoid(soft[s])
-            _write_residual_slope(Z, first, last, residual, scale, k, m, q, rho, code, gain, A)
-            loss = _softplus(soft[s])
-            total_loss += loss
-            if record:
-                stats[0] += loss
-                stats[1] += 1.0 if hard[s] > 0.0 else 0.0
-                stats[4] += _sigmoid(soft[s])
-                if J > 0:
-                    # Without the non-robust patches, then without the robust ones; others stay in both.
-                    for a in range(K):
-                        parts[1, a] += parts[2, a]
-                        parts[0, a] += parts[2, a]
-                    stats[5] += _correct(parts[1], block_labels[s], k, m)
-                    stats[6] += _correct(parts[0], block_labels[s], k, m)
-        if attacked:
-            _attack_block(
-                Z, A, H, C, Za, Y, G, dd, cb, rb, block_labels, row0, rows, P, W, M, WE, mask, pixel_map,
-                pixels, fold, attack, steps, margin, step, unit, radius, whole, linf, k, m, q, rho, code,
-                parts, acc, residual, gain, soft, hard, dead,
-            )  # fmt: skip
-            for s in range(n_block):
-                loss = _softplus(soft[s])
-                total_loss += loss
-                if record:
-                    stats[2] += loss
-                    stats[3] += 1.0 if hard[s] > 0.0 else 0.0
-                    stats[10] += dead[s]
-        if record and attacked and J > 0:
-            if attack == COEFFICIENT:
-                np.dot(C[:rows], to_features, moved[:rows])
-                np.dot(C[:rows], M, H[:rows])
-            else:
-                np.dot(Y[:rows], to_features, moved[:rows])
-            for p in range(rows):
+            square = norms[p]
+            if Y.shape[0] > 0:
                 square = 0.0
-                if attack == COEFFICIENT:
-                    for a in range(K):
-                        square += C[p, a] * H[p, a]
-                else:
-                    for c in range(r):
-                        square += Y[p, c] * Y[p, c]
-                norms[p] = math.sqrt(square) if square > 0.0 else 0.0
-            for s in range(n_block):
-                _perturbation_statistics(
-                    Xb, norms, moved, cb, rb, row0, s * P, (s + 1) * P, block_labels[s], k, features, sums
-                )
-        if update:
-            for p in range(rows):
-                weight = cb[row0 + p]
-                if weight != 1.0:
-                    for a in range(K):
-                        A[p, a] *= weight
-            if attack == DIRECT:
-                for p in range(rows):
-                    for c in range(d):
-                        Y[p, c] += Xb[p, c]
-                np.dot(A[:rows].T, Y[:rows], small)
-            else:
-                np.dot(A[:rows].T, Xb, small)
-                if attack == COEFFICIENT:
-                    TW += np.dot(A[:rows].T, C[:rows])
-                elif attack == SUBSPACE:
-                    TW += np.dot(A[:rows].T, Y[:rows])
-            dW += small
-    if update:
-        if attack == COEFFICIENT:
-            np.dot(TW, W, small)
-            dW += small
-        elif attack == SUBSPACE:
-            np.dot(TW, basis, small)
-            dW += small
-        for a in range(K):
-            for c in range(d):
-                dW[a, c] /= n
-    if record:
-        for c in range(7):
-            stats[c] /= n
-        stats[7] = sums[0] / sums[1] if sums[1] > 0.0 else math.nan
-        stats[8] = sums[2] / sums[1] if sums[1] > 0.0 else math.nan
-        stats[9] = sums[3] / sums[4] if sums[4] > 0.0 else math.nan
-    return total_loss
+                for c in range(Y.shape[1]):
+                    square += Y[p, c] * Y[p, c]
+            if square > 0.0:
+                stats[7] -= weight * moved[k + y, p] / math.sqrt(square)
+            stats[8] += weight * moved[k + y, p]
+        elif role == 0:
+            stats[9] += weight * moved[y, p]
 
 
 @inner
-def _record_weights(W, features, coef, rest):
-    """Coef = W features^T; rest[a] = |w_a - its part in the features' span|."""
-    K, d = W.shape
+def _record_weights(W, features, coef, rest, left):
+    """Coef = W features^T; rest[a] = |w_a - its part in the features' span|; left (K, d) is scratch."""
+    left[:] = 0.0
     if features.shape[0] > 0:
-        np.dot(W, features.T, coef)
-        left = W - np.dot(coef, features)
-    else:
-        left = W
-    for a in range(K):
+        multiply_right_transposed(W, features, 0.0, coef)
+        multiply(coef, features, 0.0, left)
+    for a in range(W.shape[0]):
         total = 0.0
-        for c in range(d):
-            total += left[a, c] * left[a, c]
+        for c in range(W.shape[1]):
+            total += (W[a, c] - left[a, c]) * (W[a, c] - left[a, c])
         rest[a] = math.sqrt(total)
 
 
 @inner
-def _squares_finite(W):
-    """Whether every entry is a number whose square is finite."""
+def _cast(source, target):
+    """Copy, and return whether the square of every entry is finite."""
     wrong = 0
-    for a in range(W.shape[0]):
-        for c in range(W.shape[1]):
+    for a in range(source.shape[0]):
+        for c in range(source.shape[1]):
             # Beyond this a square is infinite; nan compares false.
-            wrong += 0 if abs(W[a, c]) < 1e150 else 1
+            wrong += 0 if abs(source[a, c]) < 1e150 else 1
+            target[a, c] = source[a, c]
     return wrong == 0
+
+
+@inner
+def _gather(X, labels, counts, roles, index, P, rows, row_labels, row_counts, row_roles):
+    """Copy the samples `index` to the front of a block."""
+    for s in range(index.shape[0]):
+        i = index[s]
+        row_labels[s] = labels[i]
+        for p in range(P):
+            row_counts[s * P + p] = counts[i * P + p]
+            row_roles[s * P + p] = roles[i * P + p]
+            for c in range(X.shape[1]):
+                rows[s * P + p, c] = X[i * P + p, c]
 
 
 @jit
 def patch_trajectory(
-    X, labels, counts, roles, batches, P, W, features, basis, mask, pixel_map, n_pixels,
-    attack, steps, margin, step, unit, radius, whole, linf, k, m, q, rho, code,
-    step_size, n_steps, record_at, keep_at, update, coef, rest, stats, kept,
+    X, labels, counts, roles, batches, P, W, features, totals, shape, m,
+    coefficients, explicit, n_ascents, margin, step, unit, radius, whole,
+    step_size, n_steps, record_at, keep_at, update, parts, moves, coef, rest, stats, kept,
 ):  # fmt: skip
     """`n_steps` steps of gradient descent on `W` in place; states recorded before each.
 
+    coefficients: True for perturbations as combinations of filters, else None. explicit: None, or
+    (basis (r, d), mask, pixel_map, n_pixels, linf) for explicit ones, directly in d where r = 0.
+    Without either, training is standard.
     record_at (n_steps,) and keep_at (n_steps,): whether to record and to keep the weights;
     `batches` (n_steps, B) sample indices or (n_steps, 0) for full batch. Records go to coef
     (T, K, J), rest (T, K), stats (T, N_STATISTICS) and kept (T', K, d), in order. Statistics
-    always speak of all samples, also when steps use minibatches. Returns the number of steps
-    done, smaller than `n_steps` where the loss of a step or the weights were not finite.
+    always speak of all samples, also when steps use minibatches. `parts`, `moves`: whether those of
+    single parts of a sample, and of the perturbation's direction, are wanted; totals (4,): sum of the
+    counts of non-robust and of robust patches, then of count <x_p, own feature> over them. Returns the
+    number of steps done, smaller than `n_steps` where the loss of a step or the weights were not finite.
     """
-    K, d = W.shape
-    dW = np.empty((K, d))
-    none = np.empty(0, batches.dtype)
-    scratch_coef, scratch_stats = np.empty((K, features.shape[0])), np.empty(N_STATISTICS)
+    n_filters, d = W.shape
+    J, k = features.shape[0], n_filters // m
+    # BLAS is slow on the last few of an odd number of filters: some of zeros are put behind them.
+    K = (n_filters + 3) // 4 * 4
+    dtype = X.dtype
+    per_block = max(1, BLOCK_ROWS // P)
+    R = per_block * P
     minibatch = batches.shape[1] > 0
+    # One array per purpose, for all blocks of all steps; views give it the shape of a block.
+    z_all, a_all = np.empty(K * R, dtype), np.empty(K * R, dtype)
+    sum_all, gain_all, moved_all = np.empty(k * R, dtype), np.empty(k * R, dtype), np.empty(J * R, dtype)
+    score_all, scratch, part_totals = np.empty(k * per_block), np.empty((2, per_block)), np.empty((2, k))
+    hard_all, loss_all, error_all = np.empty(per_block), np.empty(per_block), np.empty(per_block)
+    dead_all, label_all = np.zeros(per_block), np.empty(per_block, np.int64)
+    gather_rows = R if minibatch else 0
+    gathered = np.empty((gather_rows, d), dtype)
+    row_counts, row_roles = np.empty(gather_rows), np.empty(gather_rows, roles.dtype)
+    now, cast_coef = np.zeros((K, d), dtype), np.zeros((K, J), dtype)
+    cast_features, dW = features.astype(dtype), np.empty((K, d), dtype)
+    left, scratch_coef, scratch_stats = np.empty(W.shape), np.empty((n_filters, J)), np.empty(N_STATISTICS)
+    norms = np.zeros((2, R))
+    no_rows = np.empty((0, 1), dtype)
+    if coefficients is not None:
+        h_all, c_all, za_all = np.empty(K * R, dtype), np.empty(K * R, dtype), np.empty(K * R, dtype)
+        gram, fold_back = np.empty((K, K), dtype), np.empty((K, K), dtype)
+        sums, moves_by = np.empty((2, R), dtype), np.empty((3, R), dtype)
+    if explicit is not None:
+        basis, mask, pixel_map, n_pixels, linf = explicit
+        subspace = basis.shape[0] > 0
+        r = basis.shape[0] if subspace else d
+        za_all, g_all, y_all = np.empty(K * R, dtype), np.empty(r * R, dtype), np.empty(r * R, dtype)
+        x_all = np.empty(0 if subspace else d * R, dtype)
+        pixels, fold, one = np.empty((per_block, n_pixels), dtype), np.empty((1, n_pixels), dtype), np.ones(1)
+        directions, along = np.empty((K if subspace else 0, r), dtype), np.empty((K, r), dtype)
+        seen = cast_features
+        if subspace:
+            seen = np.empty((J, r), dtype)
+            if J > 0:
+                multiply_right_transposed(cast_features, basis, 0.0, seen)
     t_record, t_keep = 0, 0
     for t in range(n_steps):
         now_coef, now_stats = scratch_coef, scratch_stats
         if record_at[t]:
-            _record_weights(W, features, coef[t_record], rest[t_record])
+            _record_weights(W, features, coef[t_record], rest[t_record], left)
             now_coef, now_stats = coef[t_record], stats[t_record]
+            now_stats[:] = 0.0
             t_record += 1
         if keep_at[t]:
             kept[t_keep] = W
             t_keep += 1
+        finite = _cast(W, now)
+        if coefficients is not None:
+            multiply_right_transposed(now, now, 0.0, gram)
+            if record_at[t] and moves:
+                _cast(now_coef, cast_coef)
+        if explicit is not None:  # noqa: SIM102  what stands under `is not None` alone is pruned
+            if subspace:
+                multiply_right_transposed(now, basis, 0.0, directions)
+        loss_of_step = 0.0
         # First the sweep over all samples (recorded, or the step itself), then the minibatch.
-        loss = 0.0
         for sweep in range(2):
-            if sweep == 0 and minibatch and not record_at[t]:
+            recorded, updated = record_at[t] and sweep == 0, update and minibatch == (sweep == 1)
+            if not (recorded or updated or (sweep == 0 and not update)):
                 continue
-            if sweep == 1 and not (minibatch and update):
-                continue
-            swept = patch_pass(
-                X, labels, counts, roles, batches[t] if sweep == 1 else none, P, W, features, basis, mask,
-                pixel_map, n_pixels, attack, steps, margin, step, unit, radius, whole, linf,
-                k, m, q, rho, code, update and minibatch == (sweep == 1), record_at[t] and sweep == 0,
-                now_coef, dW, now_stats,
-            )  # fmt: skip
-            # Only the loss of the step decides: what is recorded must not change the run.
-            if minibatch == (sweep == 1):
-                loss = swept
+            n = batches.shape[1] if sweep == 1 else labels.shape[0]
+            beta, swept = 0.0, 0.0
+            for start in range(0, n, per_block):
+                n_block = min(per_block, n - start)
+                rows, row0 = n_block * P, start * P
+                Z, A = z_all[: K * rows].reshape(K, rows), a_all[: K * rows].reshape(K, rows)
+                S, E = sum_all[: k * rows].reshape(k, rows), gain_all[: k * rows].reshape(k, rows)
+                F, y = score_all[: k * n_block].reshape(k, n_block), label_all[:n_block]
+                hard, loss, error, dead = (
+                    hard_all[:n_block], loss_all[:n_block], error_all[:n_block], dead_all[:n_block]
+                )  # fmt: skip
+                if sweep == 1:
+                    _gather(
+                        X, labels, counts, roles, batches[t, start : start + n_block], P,
+                        gathered, y, row_counts, row_roles,
+                    )  # fmt: skip
+                    x, c, o, row0 = gathered[:rows], row_counts, row_roles, 0
+                else:
+                    x, c, o = X[row0 : row0 + rows], counts, roles
+                    for s in range(n_block):
+                        y[s] = labels[start + s]
+                multiply_right_transposed(now, x, 0.0, Z)
+                A[n_filters:] = 0.0
+                V = Z
+                if coefficients is not None:
+                    H, C = h_all[: K * rows].reshape(K, rows), c_all[: K * rows].reshape(K, rows)
+                    Za = za_all[: K * rows].reshape(K, rows)
+                    norms[:] = 0.0
+                if explicit is not None:
+                    Za = za_all[: K * rows].reshape(K, rows)
+                    G, Y = g_all[: rows * r].reshape(rows, r), y_all[: rows * r].reshape(rows, r)
+                    Y[:] = 0.0
+                    pixels[:] = 0.0
+                    moved_x = x_all[: x_all.shape[0] // R * rows].reshape(rows, x_all.shape[0] // R)
+                for ascent in range(n_ascents + 1):
+                    first, last = ascent == 0, ascent == n_ascents
+                    if not first:
+                        if coefficients is not None:
+                            multiply(gram, A, 0.0, H)
+                            _measure_gradient(A, H, C, ascent == 1, sums)
+                            _plan_steps(
+                                sums, c, row0, P, whole, step, unit, radius, norms, moves_by, dead
+                            )  # fmt: skip
+                            _move_coefficients(A, H, Z, moves_by, ascent == 1, C, Za)
+                            V = Za
+                        if explicit is not None:
+                            multiply_left_transposed(A, directions if subspace else now, 0.0, G)
+                            if linf and not subspace and n_pixels == 0:
+                                if recorded and ascent == 1:
+                                    _find_dead(G, P, dead)
+                                _ascend_signs(G, x, step, unit, radius, Y, moved_x)
+                            else:
+                                _ascend_explicitly(
+                                    G, Y, c, o, row0, P, mask, pixel_map, pixels, fold, one,
+                                    ascent == 1, whole, linf, step, unit, radius, dead,
+                                )  # fmt: skip
+                                if not subspace:
+                                    moved_x[:] = x
+                                    moved_x += Y
+                            if subspace:
+                                Za[:] = Z
+                                multiply_right_transposed(directions, Y, 1.0, Za)
+                            else:
+                                multiply_right_transposed(now, moved_x, 0.0, Za)
+                            V = Za
+                        if recorded and ascent == 1:
+                            for s in range(n_block):
+                                now_stats[10] += dead[s]
+                    _class_sums(V, shape, m, S)
+                    _score_samples(S, c, row0, P, F)
+                    _head(F, y, first or last or not margin, hard, loss, error, scratch)
+                    if first or last:
+                        for s in range(n_block):
+                            swept += loss[s]
+                        if recorded:
+                            column = 0 if first else 2
+                            for s in range(n_block):
+                                now_stats[column] += loss[s]
+                                now_stats[column + 1] += 1.0 if hard[s] > 0.0 else 0.0
+                    if recorded and first:
+                        for s in range(n_block):
+                            now_stats[4] += error[s]
+                        if parts:
+                            _part_accuracies(S, c, o, row0, P, y, part_totals, now_stats)
+                    if last and not updated:
+                        continue
+                    _spread(F, error, last or not margin, last, c, row0, P, E)
+                    _gated_slopes(V, shape, m, E, A)
+                if recorded and moves:
+                    moved = moved_all[: J * rows].reshape(J, rows)
+                    if coefficients is not None:
+                        multiply_left_transposed(cast_coef, C, 0.0, moved)
+                        _perturbation_statistics(moved, no_rows, norms[0], c, o, row0, P, y, now_stats)
+                    if explicit is not None:
+                        multiply_right_transposed(seen, Y, 0.0, moved)
+                        _perturbation_statistics(moved, Y, norms[0], c, o, row0, P, y, now_stats)
+                if updated:
+                    if explicit is not None:
+                        if subspace:
+                            multiply(A, x, beta, dW)
+                            multiply(A, Y, beta, along)
+                        else:
+                            multiply(A, moved_x, beta, dW)
+                    else:
+                        multiply(A, x, beta, dW)
+                    if coefficients is not None:
+                        multiply_right_transposed(A, C, beta, fold_back)
+                    beta = 1.0
+            if recorded:
+                for column in range(7):
+                    now_stats[column] /= n
+                now_stats[7] = now_stats[7] / totals[0] if totals[0] > 0.0 else math.nan
+                now_stats[8] = (now_stats[8] + totals[2]) / totals[0] if totals[0] > 0.0 else math.nan
+                now_stats[9] = (now_stats[9] + totals[3]) / totals[1] if totals[1] > 0.0 else math.nan
+            if updated:
+                # Only the loss of the step decides: what is recorded must not change the run.
+                loss_of_step = swept
+                if coefficients is not None:
+                    multiply(fold_back, now, 1.0, dW)
+                if explicit is not None:  # noqa: SIM102
+                    if subspace:
+                        multiply(along, basis, 1.0, dW)
+            elif not update:
+                loss_of_step = swept
         # Weights of -inf switch a neuron off and leave the loss finite.
-        if not (math.isfinite(loss) and _squares_finite(W)):
+        if not (math.isfinite(loss_of_step) and finite):
             return t
         if update:
-            for a in range(K):
-                for c in range(d):
-                    W[a, c] -= step_size * dW[a, c]
+            factor = step_size / (batches.shape[1] if minibatch else labels.shape[0])
+            for a in range(n_filters):
+                for col in range(d):
+                    W[a, col] -= factor * dW[a, col]
     return n_steps
 
 
+@inner
+def _add_row(z, shape, acc):
+    """Acc += s(z), entry by entry."""
+    rho, inverse, factor, power = shape[2], shape[3], shape[12], shape[13]
+    a1, a2, a3, a4 = shape[4], shape[5], shape[6], shape[7]
+    for a in range(z.shape[0]):
+        t = z[a] * inverse
+        t = 0.0 if t < 0.0 else t
+        t = 1.0 if t > 1.0 else t
+        tail = z[a] - rho
+        tail = 0.0 if tail < 0.0 else tail
+        bent = t * (a1 + t * (a2 + t * (a3 + t * a4))) if factor == 0.0 else factor * t**power
+        acc[a] += bent + tail
+
+
+@inner
+def _hard_margin(acc, y, k, m):
+    """F_y - max of the others, where F_i is the sum of the m entries of class i."""
+    own, largest = 0.0, -math.inf
+    for i in range(k):
+        total = 0.0
+        for a in range(i * m, (i + 1) * m):
+            total += acc[a]
+        if i == y:
+            own = total
+        elif not (total <= largest):
+            largest = total
+    return own - largest if math.isfinite(own) else math.nan
+
+
 @jit
-def feature_margins(Z, robust, labels, V, removed, written, k, m, q, rho, code, clean, attacked):
+def feature_margins(Z, robust, labels, V, removed, written, k, m, shape, clean, attacked):
     """Hard margins from preactivations, clean and under the worst target of the feature swap.
 
     Z (n*P, K); robust (P,) whether a patch of every sample carries the robust feature; V (k, K) the
@@ -699,19 +739,16 @@ def feature_margins(Z, robust, labels, V, removed, written, k, m, q, rho, code, 
     so much. Writes clean (n,) and attacked (n,), the swap's worst target, the clean point not counted.
     """
     K, P = Z.shape[1], robust.shape[0]
-    own, acc, moved, residual = np.empty(K), np.empty(K), np.empty(K), np.empty(k)
+    own, acc, moved = np.empty(K), np.empty(K), np.empty(K)
     for s in range(labels.shape[0]):
         y = labels[s]
         own[:] = 0.0
         acc[:] = 0.0
         for p in range(P):
-            if robust[p]:
-                _add_row(Z[s * P + p], 1.0, q, rho, code, own)
-            else:
-                _add_row(Z[s * P + p], 1.0, q, rho, code, acc)
+            _add_row(Z[s * P + p], shape, own if robust[p] else acc)
         for a in range(K):
             acc[a] += own[a]
-        clean[s] = _head(acc, y, k, m, residual)[1]
+        clean[s] = _hard_margin(acc, y, k, m)
         attacked[s] = math.inf
         for target in range(k):
             if target == y:
@@ -723,6 +760,6 @@ def feature_margins(Z, robust, labels, V, removed, written, k, m, q, rho, code, 
                 row = s * P + p
                 for a in range(K):
                     moved[a] = Z[row, a] + written[row] * V[target, a] - removed[row] * V[y, a]
-                _add_row(moved, 1.0, q, rho, code, acc)
-            margin = _head(acc, y, k, m, residual)[1]
+                _add_row(moved, shape, acc)
+            margin = _hard_margin(acc, y, k, m)
             attacked[s] = margin if margin < attacked[s] else attacked[s]

@@ -152,6 +152,7 @@ class PatchStepper:
         known = data.robust_features is not None and data.nonrobust_features is not None
         self._features = data.features if known else np.empty((0, data.dim))
         self.quantities = choose_quantities(spec.recording.quantities, self.available(), _TABLES)
+        self._totals = self._own_features()
         self.axes: Mapping[str, tuple[str, ...]] = {
             "steps": ("step",),
             **{name: STANDARD_AXES.get(name, ("step",)) for name in self.quantities},
@@ -252,17 +253,16 @@ class PatchStepper:
         stats = np.empty((len(record), kernel.N_STATISTICS))
         kept = np.empty((len(keep), k * m, d))
         batches = self._batches[first:last] if update else self._batches[:1, :0]
-        code = int(model.power) if model.power in (1.0, 2.0, 3.0, 4.0) else 0
-        pixels = locked(np.empty((0, 0), np.int64) if data.pixel_map is None else data.pixel_map)
-        n_pixels = int(pixels.max()) + 1 if pixels.size else 0
         n_done = kernel.patch_trajectory(
             data.X.reshape(-1, d), data.y, data.counts.ravel(), data.roles.ravel(),
-            locked(batches), data.n_patches, weights,
-            locked(self._features), locked(plan.basis), locked(plan.role_mask), pixels, n_pixels,
-            plan.mode, plan.n_steps, plan.margin, plan.step_size, plan.unit, plan.radius, plan.whole,
-            plan.linf,
-            k, m, model.power, model.smoothing, code, self._step_size,
-            last - first, step_flags(record, first, last), step_flags(keep, first, last), update,
+            locked(batches), data.n_patches, weights, locked(self._features), self._totals,
+            kernel.activation_shape(model.power, model.smoothing), m,
+            True if plan.mode == kernel.COEFFICIENT else None, self._explicit(),
+            plan.n_steps, plan.margin, plan.step_size, plan.unit, plan.radius, plan.whole,
+            self._step_size, last - first,
+            step_flags(record, first, last), step_flags(keep, first, last), update,
+            any(name in self.quantities for name in _PARTS),
+            any(name in self.quantities for name in _PERTURBATION),
             coef, rest, stats, kept,
         )  # fmt: skip
         # A run that diverged at step t has recorded t, and nothing later.
@@ -274,6 +274,31 @@ class PatchStepper:
         records["weight_steps"] = np.asarray(keep[:n_keep], dtype=np.int64)
         records["weights"] = kept[:n_keep].reshape(n_keep, k, m, d)
         return Chunk(n_done=n_done, records=records, state={"weights": weights.reshape(k, m, d)})
+
+    def _explicit(self) -> tuple[Any, ...] | None:
+        """Return what the kernel needs to hold perturbations explicitly, if it is to."""
+        plan, pixel_map = self._plan, self.data.pixel_map
+        if plan.mode not in (kernel.DIRECT, kernel.SUBSPACE):
+            return None
+        subspace = plan.mode == kernel.SUBSPACE
+        pixels = locked(np.empty((0, 0), np.int64) if pixel_map is None else pixel_map)
+        n_pixels = int(pixels.max()) + 1 if pixels.size else 0
+        basis = plan.basis if subspace else np.empty((0, self.data.dim))
+        mask = plan.role_mask if subspace else np.empty((0, 1))
+        return locked(basis), locked(mask), pixels, n_pixels, plan.linf
+
+    def _own_features(self) -> FloatArray:
+        """Return the counts of non-robust and robust patches, and of <patch, own feature> over either."""
+        data, totals = self.data, np.zeros(4)
+        if not len(self._features):
+            return totals
+        for entry, role, features in ((0, 1, data.nonrobust_features), (1, 0, data.robust_features)):
+            samples, patches = np.nonzero(data.roles == role)
+            counts = data.counts[samples, patches]
+            own = np.asarray(features)[data.y[samples]]
+            totals[entry] = counts.sum()
+            totals[2 + entry] = np.einsum("r,rd,rd->", counts, data.X[samples, patches], own)
+        return totals
 
     def _records(self, coef: FloatArray, rest: FloatArray, stats: FloatArray) -> Arrays:
         k, m, _ = self._weights.shape

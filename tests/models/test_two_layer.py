@@ -30,16 +30,16 @@ def points():
 @pytest.mark.parametrize("smoothing", [SMOOTHING, 1e-3, 40.0])
 def test_activation_and_slope_are_the_equations(power, smoothing):
     z = points()
-    code = int(power) if power in (1.0, 2.0, 3.0, 4.0) else 0
+    shape = kernel.activation_shape(power, smoothing)
     for function, compiled, slow in (
         (smoothed_relu, kernel.activation, reference.smoothed_relu),
         (smoothed_relu_slope, kernel.activation_slope, reference.smoothed_relu_slope),
     ):
         expected = [slow(float(value), power, smoothing) for value in z]
         np.testing.assert_allclose(function(z, power, smoothing), expected, rtol=1e-13, atol=1e-300)
-        found = np.empty_like(z)
-        compiled(z, power, smoothing, code, found)
-        np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-300)
+        found = np.empty((1, len(z)))
+        compiled(z[None], shape, found)
+        np.testing.assert_allclose(found[0], expected, rtol=1e-13, atol=1e-300)
 
 
 @pytest.mark.parametrize("power", POWERS)
@@ -47,12 +47,12 @@ def test_nan_stays_nan_and_infinity_keeps_its_side(power):
     z = np.array([np.nan, np.inf, -np.inf])
     np.testing.assert_array_equal(smoothed_relu(z, power, SMOOTHING), [np.nan, np.inf, 0.0])
     np.testing.assert_array_equal(smoothed_relu_slope(z, power, SMOOTHING), [np.nan, 1.0, 0.0])
-    code = int(power) if power.is_integer() else 0
-    value, slope = np.empty(3), np.empty(3)
-    kernel.activation(z, power, SMOOTHING, code, value)
-    kernel.activation_slope(z, power, SMOOTHING, code, slope)
-    np.testing.assert_array_equal(value, [np.nan, np.inf, 0.0])
-    np.testing.assert_array_equal(slope, [np.nan, 1.0, 0.0])
+    shape = kernel.activation_shape(power, SMOOTHING)
+    value, slope = np.empty((1, 3)), np.empty((1, 3))
+    kernel.activation(z[None], shape, value)
+    kernel.activation_slope(z[None], shape, slope)
+    np.testing.assert_array_equal(value[0], [np.nan, np.inf, 0.0])
+    np.testing.assert_array_equal(slope[0], [np.nan, 1.0, 0.0])
 
 
 @pytest.mark.parametrize("power", POWERS)
