@@ -53,7 +53,7 @@ else:
 
 @precise
 def exp_nonpositive(x):
-    """e^x for x <= 0, to 1.5 units in the last place; 0 below -708, nan for nan."""
+    """e^x for x <= 0, to 2 units in the last place [measured]; 0 below -708, nan for nan."""
     c = _LEAST if x < _LEAST else x
     shifted = c * _LOG2_E + _MAGIC
     k = shifted - _MAGIC
@@ -77,7 +77,7 @@ def exp_nonpositive(x):
 
 @precise
 def log1p_nonnegative(v):
-    """log(1 + v) for finite v >= 0, to 2 units in the last place; nan for nan."""
+    """log(1 + v) for finite v >= 0, to 2 units in the last place [measured]; nan for nan."""
     e = (bits_of(1.0 + v) - _HALF_ROOT) >> 52
     # 1 + v = 2^e (1 + t); the subtraction is exact wherever e is not 0.
     t = (v - (from_bits((1023 + e) << 52) - 1.0)) * from_bits((1023 - e) << 52)
