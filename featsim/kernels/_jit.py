@@ -48,8 +48,9 @@ def _compile(function: Function, **options: Any) -> Function:
         compiled: Function = numba.njit(cache=True, **chosen)(function)
         # Numba looks at the function's own file only (at its date, before 0.68): a kernel it calls in
         # another file, or an upgrade that keeps dates, would be served stale.
-        index = compiled._cache._cache_file  # type: ignore[attr-defined]
-        index._source_stamp = (index._source_stamp, _stamp(Path(inspect.getfile(function))))
+        index: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+        if hasattr(index, "_source_stamp"):  # not where Numba is switched off
+            index._source_stamp = (index._source_stamp, _stamp(Path(inspect.getfile(function))))
     except RuntimeError:  # neither the package nor the user's cache folder is writable
         compiled = numba.njit(**chosen)(function)
     return compiled
