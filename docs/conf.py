@@ -117,7 +117,7 @@ def ledger_entry(claim: Claim, result: dict[str, Any] | None) -> str:
     facts = [claim.mark, *(["control"] if claim.control else []), f"scenario ``{claim.scenario}``", verdict]
     entry += f"{escaped(claim.statement)}. " + "; ".join([*facts, *figures]) + ".\n\n"
     if claim.explanation:
-        entry += f"Why it differs: {escaped(claim.explanation)}\n\n"
+        entry += f"Why not reproduced: {escaped(claim.explanation)}\n\n"
     entry += ".. list-table::\n   :header-rows: 1\n\n"
     measured = {} if result is None else {row["quantity"]: row for row in result["quantities"]}
     entry += table_row(["measured", "prediction", "rule", *(["found", "holds"] if measured else [])])

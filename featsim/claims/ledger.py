@@ -78,18 +78,19 @@ class Claim:
     analyse : callable
         Takes their outcomes, returns one estimate per quantity; one of n = 0 makes the claim vacuous.
     expected : Verdict
-        What the documentation leads one to expect.
+        What the theory leads one to expect.
     control : bool
         Whether the claim says what must not happen.
     found : Verdict or None
-        The verdict reached here where that is another one than expected; needs an explanation.
+        The verdict documented here where that is another one than expected; needs an explanation.
     explanation : str
-        Why it differs.
+        Why it is not reproduced, where that is what is documented.
 
     Raises
     ------
     ValueError
-        If the id, the mark or the criteria are impossible, or `found` is not explained.
+        If the id, the mark or the criteria are impossible, or a documented verdict other than
+        "reproduced" is not explained.
     """
 
     id: str
@@ -110,15 +111,20 @@ class Claim:
         check_choice("mark", self.mark, MARKS)
         if not self.criteria:
             raise ValueError(f"criteria must hold at least one criterion, got none for {self.id}")
-        if self.found is not None and not self.explanation:
+        if self.documented is not Verdict.REPRODUCED and not self.explanation:
             raise ValueError(
-                f"explanation must be given when found ({self.found}) differs from expected, {self.id}"
+                f"explanation must be given for a claim documented as {self.documented}, {self.id}"
             )
 
     @property
     def theory(self) -> str:
         """Theory it belongs to."""
         return self.id.partition("/")[0]
+
+    @property
+    def documented(self) -> Verdict:
+        """The verdict that a run at the default size must reach: `found` if given, else `expected`."""
+        return self.expected if self.found is None else self.found
 
     @property
     def measured(self) -> str:
@@ -198,8 +204,17 @@ class ClaimResult:
 
     @property
     def as_expected(self) -> bool:
-        """Whether the verdict is the one the documentation leads one to expect."""
+        """Whether the verdict is the one the theory leads one to expect."""
         return self.verdict == self.claim.expected
+
+    @property
+    def as_documented(self) -> bool:
+        """Whether the verdict is the one that the ledger documents.
+
+        With fewer seeds a deviation that the claim explains may not show: at the quick size the expected
+        verdict will do as well.
+        """
+        return self.verdict == self.claim.documented or (self.quick and self.as_expected)
 
     @property
     def explained(self) -> bool:
@@ -224,6 +239,8 @@ class ClaimResult:
             "verdict": str(self.verdict),
             "expected": str(claim.expected),
             "as_expected": self.as_expected,
+            "documented": str(claim.documented),
+            "as_documented": self.as_documented,
             "explanation": claim.explanation,
             "size": "quick" if self.quick else "default",
             "seconds": round(self.seconds, 3),
@@ -315,7 +332,7 @@ def judge(claim: Claim, outcomes: Sequence[Outcome], quick: bool = False) -> Cla
 
 
 def all_as_expected(results: Iterable[ClaimResult]) -> bool:
-    """Return whether every verdict is the expected one: exit status 0 of ``featsim claims``.
+    """Return whether every verdict is the one the theory leads one to expect.
 
     Parameters
     ----------
@@ -330,8 +347,8 @@ def all_as_expected(results: Iterable[ClaimResult]) -> bool:
     return all(result.as_expected for result in results)
 
 
-def all_explained(results: Iterable[ClaimResult]) -> bool:
-    """Return whether every verdict is the expected one, or differs in the way its claim explains.
+def all_as_documented(results: Iterable[ClaimResult]) -> bool:
+    """Return whether every verdict is the one that the ledger documents: exit status 0 of ``featsim claims``.
 
     Parameters
     ----------
@@ -341,9 +358,10 @@ def all_explained(results: Iterable[ClaimResult]) -> bool:
     Returns
     -------
     bool
-        False where something came out that nobody has accounted for.
+        False where something came out that nobody has accounted for, also for the better: at the default
+        size a claim documented as not reproduced must be changed once it is.
     """
-    return all(result.as_expected or result.explained for result in results)
+    return all(result.as_documented for result in results)
 
 
 def _holds(criterion: Criterion, estimate: Estimate) -> bool:

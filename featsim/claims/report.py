@@ -30,15 +30,15 @@ def format_table(results: Sequence[ClaimResult]) -> str:
     -------
     str
         One block per claim: a line with its verdict, then one line per criterion; what fails its
-        rule is marked with ``x``, a verdict that differs from the expected one with ``!`` and its
-        explanation.
+        rule is marked with ``x``, a verdict that differs from the expected one with ``*`` and its
+        explanation, one that differs from what the ledger documents with ``!``.
     """
     if not results:
         return "no claims"
     wide = max(len(result.claim.id) for result in results)
     lines = []
     for result in results:
-        mark = " " if result.as_expected else "!"
+        mark = "!" if not result.as_documented else " " if result.as_expected else "*"
         facts = [f"{result.n_seeds} seed{'s' * (result.n_seeds != 1)}", f"{result.seconds:.1f} s"]
         if result.quick:
             facts.append("quick")
@@ -46,6 +46,8 @@ def format_table(results: Sequence[ClaimResult]) -> str:
             facts.append("control")
         if not result.as_expected:
             facts.append(f"expected: {result.claim.expected}")
+        if not result.as_documented and result.claim.found is not None:
+            facts.append(f"documented: {result.claim.documented}")
         lines.append(
             f"{mark} {result.claim.id:{wide}}  {str(result.verdict).upper():14}  "
             f"{result.claim.mark} {result.claim.scenario} ({', '.join(facts)})"
@@ -61,7 +63,7 @@ def format_table(results: Sequence[ClaimResult]) -> str:
 
 
 def summary_line(results: Sequence[ClaimResult]) -> str:
-    """Return how many verdicts there are of each kind, and how many differ from the expected ones."""
+    """Return how many verdicts there are of each kind, and how many differ from expected and documented."""
     kinds: dict[str, int] = {}
     for result in results:
         kinds[str(result.verdict)] = kinds.get(str(result.verdict), 0) + 1
@@ -69,7 +71,10 @@ def summary_line(results: Sequence[ClaimResult]) -> str:
     different = [result for result in results if not result.as_expected]
     explained = sum(result.explained for result in different)
     tail = f"; {len(different)} not the expected verdict ({explained} explained)" if different else ""
-    return f"{len(results)} claims: {counts}{tail}"
+    wrong = sum(not result.as_documented for result in results)
+    return f"{len(results)} claims: {counts}{tail}; " + (
+        f"{wrong} not as documented" if wrong else "all as documented"
+    )
 
 
 def format_estimate(estimate: Estimate) -> str:

@@ -34,8 +34,10 @@ def register(commands: Any) -> None:
 def claims(args: argparse.Namespace) -> int:
     """Check the claims of the theories and print the ledger.
 
-    Exit status 0 means that every verdict is the one that the theory leads one to expect,
-    which for a control is that something does not happen.
+    Exit status 0 means that every verdict is the one that the ledger documents: the one that the
+    theory leads one to expect (for a control, that something does not happen), or where a claim is
+    documented as not or only partly reproduced, just that. 1 means that a verdict differs, marked
+    with `!` in the table; a documented difference from the theory is marked with `*`.
     """
     from featsim import claims as ledger
     from featsim.traces import check_writable
@@ -46,4 +48,4 @@ def claims(args: argparse.Namespace) -> int:
     print(ledger.format_table(results))
     ledger.write_ledger(results, args.out)
     print(f"the ledger is in {args.out}")
-    return OK if ledger.all_as_expected(results) else FAILED
+    return OK if ledger.all_as_documented(results) else FAILED

@@ -37,8 +37,9 @@ def strongest_attack(
         For a linear model the exact one; for a two-layer network under a per-patch budget the
         patch-separable one; otherwise A-pgd of 40 steps against every rival in turn, from the clean
         point, along all filters and features that model and data have and, where an l2 budget is shared
-        by all patches, from the best split between writing on some and removing. None needs random
-        numbers.
+        by all patches, from the best split between writing on some and removing. With known features that
+        split replaces the starts along filters one patch at a time, four times as many: on trained and on
+        pure networks of whole-input l2 not one margin changed. None needs random numbers.
     """
     if isinstance(model, LinearModel):
         return ExactAttack(threat=threat)
@@ -53,10 +54,10 @@ def strongest_attack(
         features = getattr(samples.data, "robust_features", None) is not None
         # A single score has no rival whose direction could be written.
         classes = patches and (model is None or model_scores(model, samples.X[:1]).shape[1] > 1)
-    starts = ["clean", *(["filters"] if filters else []), *(["features"] if features else [])]
-    if classes and (filters or features) and (threat.scope, threat.norm) == ("input", "l2"):
-        starts.append("spread")
-    return pgd(threat, n_steps=40, objective="targeted", starts=tuple(starts))
+    spread = classes and (filters or features) and (threat.scope, threat.norm) == ("input", "l2")
+    chosen = {"clean": True, "filters": filters and not (spread and features), "features": features}
+    starts = tuple(name for name, wanted in {**chosen, "spread": spread}.items() if wanted)
+    return pgd(threat, n_steps=40, objective="targeted", starts=starts)
 
 
 def robust_interval(

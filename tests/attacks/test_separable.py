@@ -286,7 +286,7 @@ def test_evaluation_uses_the_strongest(rng):
     threat = Threat(radius=0.3)
     assert strongest_attack(threat, network, data) == SeparableAttack(threat=threat)
     whole = threat.replace(scope="input")
-    assert strongest_attack(whole, network, data).starts == ("clean", "filters", "features", "spread")
+    assert strongest_attack(whole, network, data).starts == ("clean", "features", "spread")
     linear = LinearModel(rng.standard_normal((4, 7, 20)))
     assert strongest_attack(threat, linear, data).label == "exact"
     accuracy = robust_interval(network, data, threat).robust_accuracy()

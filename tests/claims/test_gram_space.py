@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from featsim.claims import Verdict, all_explained, format_table, run_claims, select
+from featsim.claims import Verdict, all_as_documented, format_table, run_claims, select
 from featsim.claims.cases import Case, Measure, Run, run_cases
 from featsim.claims.gram_space import measures
 from featsim.claims.gram_space.structured import critical_norm
@@ -24,13 +24,13 @@ def measure(function, *arguments, scenario, seed=0, training=None, **fields):
 def test_verdicts_at_the_quick_size(ids):
     results = run_claims(select("gram-space", list(ids)), quick=True)
     assert len(results) == len(ids)
-    assert all_explained(results), format_table(results)
+    assert all_as_documented(results), format_table(results)
 
 
 @pytest.mark.slow
 def test_whole_quick_ledger_gives_the_expected_verdicts():
     results = run_claims(select("gram-space"), quick=True)
-    assert all_explained(results), format_table(results)
+    assert all_as_documented(results), format_table(results)
     assert all(result.verdict is not Verdict.VACUOUS for result in results)
 
 

@@ -9,8 +9,8 @@ from featsim.claims import (
     Claim,
     Criterion,
     Verdict,
+    all_as_documented,
     all_as_expected,
-    all_explained,
     format_markdown,
     format_table,
     judge,
@@ -108,14 +108,27 @@ def test_what_cannot_be_measured_is_vacuous():
 def test_a_difference_counts_as_settled_only_with_its_explanation():
     with pytest.raises(ValueError, match="explanation must be given"):
         toy(found=Verdict.NOT_REPRODUCED)
+    with pytest.raises(ValueError, match="documented as partly"):
+        toy(expected=Verdict.PARTLY)
     failing = (Criterion("coefficient", at_most(0.0)),)
     claim = toy(criteria=failing, found=Verdict.NOT_REPRODUCED, explanation="the sign is the other one")
     results = run_claims([claim], quick=True)
-    assert not all_as_expected(results) and all_explained(results)
+    assert not all_as_expected(results) and all_as_documented(results)
     assert "the sign is the other one" in format_table(results)
     assert "the sign is the other one" in format_markdown(results)
+    assert results[0].as_documented and results[0].to_dict()["documented"] == "not reproduced"
+    assert format_table(results).startswith("*") and "all as documented" in format_table(results)
     other = toy(criteria=failing, found=Verdict.PARTLY, explanation="no longer true")
-    assert not all_explained(run_claims([other], quick=True))
+    wrong = run_claims([other], quick=True)
+    assert not all_as_documented(wrong) and format_table(wrong).startswith("!")
+    assert "documented: partly" in format_table(wrong) and "1 not as documented" in format_table(wrong)
+
+
+def test_a_claim_that_comes_to_hold_must_be_documented_anew_at_the_default_size():
+    claim = toy(found=Verdict.NOT_REPRODUCED, explanation="it failed once")
+    (quick,), (default,) = run_claims([claim], quick=True), run_claims([claim])
+    assert quick.as_expected and quick.as_documented
+    assert default.as_expected and not default.as_documented
 
 
 def test_rules():

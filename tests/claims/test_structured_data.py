@@ -7,7 +7,7 @@ import pytest
 
 from featsim.attacks import run_attack
 from featsim.certificates import tangent_chord
-from featsim.claims import Verdict, all_explained, format_table, run_claims, select
+from featsim.claims import Verdict, all_as_documented, format_table, run_claims, select
 from featsim.claims.cases import Case, Measure, run_cases
 from featsim.claims.structured_data import scaling, threat_measures
 from featsim.claims.structured_data.learning import S1
@@ -35,13 +35,13 @@ def measure(function, *arguments, scenario=S1, training="standard", seed=0, **fi
 def test_verdicts_at_the_quick_size(ids):
     results = run_claims(select("structured-data", list(ids)), quick=True)
     assert len(results) == len(ids)
-    assert all_explained(results), format_table(results)
+    assert all_as_documented(results), format_table(results)
 
 
 @pytest.mark.slow
 def test_whole_quick_ledger_gives_the_expected_verdicts():
     results = run_claims(select("structured-data"), quick=True)
-    assert all_explained(results), format_table(results)
+    assert all_as_documented(results), format_table(results)
     assert all(result.verdict is not Verdict.VACUOUS for result in results)
 
 

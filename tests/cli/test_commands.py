@@ -83,7 +83,7 @@ class TestClaims:
 
     @pytest.fixture
     def ledger(self, monkeypatch):
-        """Two claims, of which `verdicts` says whether each is as expected."""
+        """Two claims, of which `verdicts` says whether each is as documented."""
         calls = {}
 
         def select(theory=None, ids=None):
@@ -94,11 +94,11 @@ class TestClaims:
 
         def run_claims(claims, quick=False, jobs=1, progress=False):
             calls["run"] = (claims, quick, jobs, progress)
-            return [types.SimpleNamespace(as_expected=good) for good in calls["verdicts"]]
+            return [types.SimpleNamespace(as_documented=good) for good in calls["verdicts"]]
 
         fake = types.ModuleType("featsim.claims")
         fake.select, fake.run_claims = select, run_claims
-        fake.all_as_expected = lambda results: all(result.as_expected for result in results)
+        fake.all_as_documented = lambda results: all(result.as_documented for result in results)
         fake.format_table = lambda results: f"{len(results)} judged"
         fake.write_ledger = lambda results, folder: calls.update(written=str(folder))
         monkeypatch.setitem(__import__("sys").modules, "featsim.claims", fake)
@@ -106,7 +106,7 @@ class TestClaims:
         calls["verdicts"] = [True, True]
         return calls
 
-    def test_as_expected(self, featsim, ledger, tmp_path):
+    def test_as_documented(self, featsim, ledger, tmp_path):
         words = ("--theory", "a", "--quick", "--jobs", 2, "--quiet", "--out", tmp_path / "results")
         code, out, _ = featsim("claims", *words)
         assert code == 0 and "2 judged" in out
@@ -114,7 +114,7 @@ class TestClaims:
         assert ledger["run"] == (["one", "two"], True, 2, False)
         assert ledger["written"] == str(tmp_path / "results")
 
-    def test_not_as_expected(self, featsim, ledger, tmp_path):
+    def test_not_as_documented(self, featsim, ledger, tmp_path):
         ledger["verdicts"] = [True, False]
         code, _, _ = featsim("claims", "--id", "a/T1", "--id", "a/T2", "--out", tmp_path)
         assert code == 1 and ledger["select"] == (None, ["a/T1", "a/T2"])

@@ -371,6 +371,9 @@ THEOREM_WIDTH = Claim(
     cases=study(S1, "adversarial", (1, 1), _COURSE),
     analyse=_width,
     expected=Verdict.VACUOUS,
+    explanation=(
+        "No network that can be run is as wide as the theorem asks, so there is nothing to measure."
+    ),
 )
 
 CLAIMS = (C1, C2, C3, C4, C5, C6, THEOREM_WIDTH)

@@ -86,10 +86,10 @@ _NOISE_FEAT = Measure(attacked, (FeatureAttack(radius=_THREAT.radius),))
 def _noise(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
     final = by_seed(outcomes, _LEARNED)
     return {
-        "A-feat accuracy": statistics.accuracy([f["accuracy"] for f in by_seed(outcomes, _NOISE_FEAT)]),
+        **_accuracies(outcomes, A_feat=_NOISE_FEAT),
         "A+/B+": statistics.mean([f["A"] / f["B"] for f in final]),
         "non-robust share": statistics.accuracy([f["share"] for f in final]),
-        "clean accuracy": statistics.accuracy([f["clean"] for f in final]),
+        "clean accuracy": statistics.accuracy([f["clean"] for f in final], [f["n"] for f in final]),
     }
 
 
@@ -127,7 +127,7 @@ def _sign_step(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
     final = by_seed(outcomes, _LEARNED)
     return {
         "A+": statistics.mean([f["A"] for f in final]),
-        "attacked accuracy": statistics.accuracy([f["accuracy"] for f in by_seed(outcomes, _ROBUST)]),
+        **_accuracies(outcomes, attacked=_ROBUST),
         "loss / log k": statistics.mean([f["loss"] / math.log(4.0) for f in final]),
     }
 

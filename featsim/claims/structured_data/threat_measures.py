@@ -77,10 +77,11 @@ def soundness(run: Run, n_fresh: int = 0) -> dict[str, float]:
     }
 
 
-def radius_sweep(run: Run, radii: tuple[float, ...]) -> list[float]:
-    """Return attacked accuracy under the training threat at other radii."""
+def radius_sweep(run: Run, radii: tuple[float, ...]) -> dict[str, Any]:
+    """Return attacked accuracy under the training threat at other radii, and the samples behind each."""
     threat = training_threat(run)
-    return [robustness(run, threat=threat.replace(radius=radius))["accuracy"] for radius in radii]
+    found = [robustness(run, threat=threat.replace(radius=radius)) for radius in radii]
+    return {"accuracy": [f["accuracy"] for f in found], "n": [f["n"] for f in found]}
 
 
 def pure_network(data: PatchData, kind: str, coef: float, smoothing: float, power: float) -> TwoLayerNetwork:

@@ -194,6 +194,7 @@ def _f(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
         training: by_seed(outcomes, _LEARNED, training, _get("input-l2"))
         for training in ("standard", "adversarial")
     }
+    attacked = by_seed(outcomes, _ROBUST, "standard")
     return {
         "adversarial B+ - standard B+, paired": statistics.paired_difference(
             [run["B"] for run in pair["adversarial"]], [run["B"] for run in pair["standard"]]
@@ -201,7 +202,7 @@ def _f(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
         "adversarial: non-robust share": statistics.accuracy([run["share"] for run in pair["adversarial"]]),
         "adversarial: B+": statistics.mean([run["B"] for run in pair["adversarial"]]),
         "standard: attacked accuracy": statistics.accuracy(
-            [run["accuracy"] for run in by_seed(outcomes, _ROBUST, "standard")]
+            [run["accuracy"] for run in attacked], [run["n"] for run in attacked]
         ),
     }
 
@@ -296,7 +297,9 @@ def _boundary(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
     for training, radii in _TRAINED_RADII.items():
         runs = by_seed(outcomes, Measure(radius_sweep, (radii,)), training)
         for i, radius in enumerate(radii):
-            found[f"{training} at {radius}"] = statistics.accuracy([run[i] for run in runs])
+            found[f"{training} at {radius}"] = statistics.accuracy(
+                [run["accuracy"][i] for run in runs], [run["n"][i] for run in runs]
+            )
     return found
 
 
