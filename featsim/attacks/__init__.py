@@ -1,7 +1,9 @@
 """Attacks: gradient steps, the feature swap, and exact worst cases."""
 
+from featsim.attacks.adaptive_spec import AdaptiveAttack, RandomSearch
 from featsim.attacks.arc import arc_net
 from featsim.attacks.arc_spec import ArcAttack
+from featsim.attacks.climb_spec import NeuronAttack
 from featsim.attacks.closed_form import exact_linear, feature_swap, nonrobust_strengths
 from featsim.attacks.direction_spec import DirectionAttack
 from featsim.attacks.result import AttackResult
@@ -21,6 +23,7 @@ from featsim.attacks.specs import (
 )
 
 __all__ = [
+    "AdaptiveAttack",
     "ArcAttack",
     "Attack",
     "AttackResult",
@@ -28,6 +31,8 @@ __all__ = [
     "ExactAttack",
     "FeatureAttack",
     "GradientAttack",
+    "NeuronAttack",
+    "RandomSearch",
     "SeparableAttack",
     "SignalAttack",
     "arc_net",

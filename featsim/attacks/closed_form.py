@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featsim.attacks.gradient import Incumbent
+from featsim.attacks.ascent import Incumbent
 from featsim.attacks.result import AttackResult
 from featsim.attacks.specs import ExactAttack, FeatureAttack
 from featsim.attacks.starts import rival_targets

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featsim.attacks.adaptive_spec import AdaptiveAttack, RandomSearch
 from featsim.attacks.arc import arc_attack
 from featsim.attacks.arc_spec import ArcAttack
+from featsim.attacks.climb import neuron_attack
+from featsim.attacks.climb_spec import NeuronAttack
 from featsim.attacks.closed_form import exact_linear, feature_attack
 from featsim.attacks.direction import direction_attack
 from featsim.attacks.direction_spec import DirectionAttack
 from featsim.attacks.gradient import gradient_attack
+from featsim.attacks.random_search import random_search
 from featsim.attacks.result import AttackResult
 from featsim.attacks.separable import separable_attack
 from featsim.attacks.separable_spec import SeparableAttack
@@ -35,8 +39,8 @@ def run_attack(
 
     Parameters
     ----------
-    attack : GradientAttack, SeparableAttack, FeatureAttack, SignalAttack, ArcAttack or ExactAttack
-        What to run.
+    attack : Attack
+        What to run: any specification of :mod:`featsim.attacks`.
     model : Model
         Any object with ``scores(X)`` of shape (n, c) and
         ``input_gradient(X, cotangent)`` of the shape of X, see
@@ -56,10 +60,14 @@ def run_attack(
     TypeError, ValueError
         If attack, model and data do not fit together; the message names the way out.
     """
-    if isinstance(attack, GradientAttack):
+    if isinstance(attack, GradientAttack | AdaptiveAttack):
         return gradient_attack(attack, model, as_samples(data), rng)
     if isinstance(attack, SeparableAttack):
         return separable_attack(attack, model, as_samples(data), rng)
+    if isinstance(attack, RandomSearch):
+        return random_search(attack, model, as_samples(data), rng)
+    if isinstance(attack, NeuronAttack):
+        return neuron_attack(attack, model, as_samples(data), rng)
     if isinstance(attack, DirectionAttack):
         return direction_attack(attack, model, as_samples(data), rng)
     if isinstance(attack, FeatureAttack):
@@ -73,6 +81,6 @@ def run_attack(
             raise TypeError(f"an exact attack must have a LinearModel, got {type(model).__name__}; use pgd")
         return exact_linear(model, data, attack.threat)
     raise TypeError(
-        "attack must be a GradientAttack, SeparableAttack, FeatureAttack, SignalAttack, ArcAttack or "
-        f"ExactAttack, got {type(attack).__name__}"
+        "attack must be a GradientAttack, AdaptiveAttack, NeuronAttack, RandomSearch, SeparableAttack, "
+        f"FeatureAttack, SignalAttack, ArcAttack, DirectionAttack or ExactAttack, got {type(attack).__name__}"
     )

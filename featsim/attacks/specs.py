@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, ClassVar
 
+from featsim.attacks.adaptive_spec import AdaptiveAttack, RandomSearch
 from featsim.attacks.arc_spec import ArcAttack
+from featsim.attacks.climb_spec import NeuronAttack
 from featsim.attacks.direction_spec import DirectionAttack
 from featsim.attacks.separable_spec import SeparableAttack
 from featsim.attacks.signal_spec import SignalAttack
@@ -216,6 +218,9 @@ Attack = (
     | SignalAttack
     | ArcAttack
     | DirectionAttack
+    | NeuronAttack
+    | AdaptiveAttack
+    | RandomSearch
     | ExactAttack
 )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from featsim.attacks.adaptive_spec import AdaptiveAttack
 from featsim.attacks.direction import dense_direction
 from featsim.attacks.specs import GradientAttack
 from featsim.attacks.spread import spread_starts
@@ -31,7 +32,7 @@ def rival_targets(y: IntArray, n_scores: int) -> list[IntArray]:
 
 
 def start_points(
-    attack: GradientAttack,
+    attack: GradientAttack | AdaptiveAttack,
     model: Model,
     samples: Samples,
     budget: Budget,
@@ -42,7 +43,7 @@ def start_points(
 
     Parameters
     ----------
-    attack : GradientAttack
+    attack : GradientAttack or AdaptiveAttack
         Its starts are made in the order of its field.
     model : Model
         Source of filters.
@@ -86,9 +87,8 @@ def start_points(
                 for name, delta in spread_starts(model, samples, budget, target):
                     yield name, target, delta
         else:
-            directed = _filter_directions if kind == "filters" else _feature_directions
             for target in targets:
-                for name, direction in directed(model, samples, target):
+                for name, direction in _directed(kind, model, samples, target):
                     yield name, target, budget.radius * budget.steepest(direction)
 
 
@@ -127,8 +127,44 @@ def _filter_directions(model: Model, samples: Samples, target: IntArray) -> Iter
         yield f"filters patch {p}", alone
 
 
-def _feature_directions(model: Model, samples: Samples, target: IntArray) -> Iterator[tuple[str, FloatArray]]:
-    """Yield the theory's directions, on all patches: swap v or u, write v or u, swap each where it lives."""
+def _directed(
+    kind: str, model: Model, samples: Samples, target: IntArray
+) -> Iterator[tuple[str, FloatArray]]:
+    if kind == "filters":
+        return _filter_directions(model, samples, target)
+    return feature_directions(samples, target)
+
+
+def has_features(samples: Samples) -> bool:
+    """Return whether :func:`feature_directions` has something to say about these samples."""
+    data = samples.data
+    known = getattr(data, "robust_features", None) is not None
+    known &= getattr(data, "nonrobust_features", None) is not None
+    return known or getattr(data, "dense_direction", None) is not None
+
+
+def feature_directions(samples: Samples, target: IntArray) -> Iterator[tuple[str, FloatArray]]:
+    """Yield the theory's directions, on all patches: swap v or u, write v or u, swap each where it lives.
+
+    Parameters
+    ----------
+    samples : Samples
+        With known features.
+    target : ndarray, shape (n,)
+        Rival of each sample, -1 for a single score.
+
+    Yields
+    ------
+    name : str
+        Name of the direction.
+    direction : ndarray, shape of X
+        Not scaled.
+
+    Raises
+    ------
+    ValueError
+        If the features are not known.
+    """
     data = samples.data
     if getattr(data, "dense_direction", None) is not None:
         yield "features dense", dense_direction(samples)

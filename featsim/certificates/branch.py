@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from featsim.certificates.lines import tangent_ratio
 from featsim.certificates.result import CertificateResult
-from featsim.kernels import branch_bound as kernel
+from featsim.kernels import neuron_sums as kernel
 from featsim.models import Model, NeuronSum, check_score_labels, margins, model_scores, neuron_sum
-from featsim.threats import Budget, Coordinates, Samples, Threat, as_samples, patched
+from featsim.threats import Budget, PatchProblems, Samples, Threat, as_samples, patched
 from featsim.validation import FloatArray, IntArray, check_integer, check_real
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ def branch_and_bound(
     ----------
     .. [1] Own derivation [derived]; documentation, page "Evaluating a model", section "Branch and bound".
     """
+    _warm_up()  # compiling is no search
     began = time.perf_counter()
     limit = check_real("seconds", seconds, above=0.0)
     most = check_integer("max_nodes", max_nodes, minimum=1)
@@ -142,6 +143,15 @@ def branch_and_bound(
             nodes = min(_GROWTH * nodes, most)
     limits = {"seconds": limit, "max_nodes": most, "tolerance": close}
     return _collect(model, as_samples(data), budget, problems, searches, limits, time.perf_counter() - began)
+
+
+def _warm_up() -> None:
+    """Compile the kernel, or load it from the cache."""
+    one = np.zeros((1, 1))
+    kernel.branch_and_bound(
+        one, one, one[None], one, 1.0, one, one, one, 1.0, 1, kernel.SMOOTHED, 2.0, 1.0, 0.0, 0.0, 0.0, 1,
+        0, one.copy(),
+    )  # fmt: skip
 
 
 def _prepare(
@@ -175,14 +185,14 @@ class _Problems:
     def __init__(self, neurons: NeuronSum, samples: Samples, budget: Budget) -> None:
         self.neurons, self.samples, self.budget = neurons, samples, budget
         self.apart = budget.threat.scope == "patch" or budget.threat.norm == "linf"
-        self._pairs: dict[tuple[int, int], _Pair] = {}
-        self._search_pairs: dict[int, _Pair] = {}
+        self._pairs: dict[tuple[int, int], PatchProblems] = {}
+        self._search_pairs: dict[int, PatchProblems] = {}
         self.kappa = tangent_ratio(neurons.power) if neurons.odd else 0.0
 
-    def pair(self, label: int, rival: int) -> _Pair:
+    def pair(self, label: int, rival: int) -> PatchProblems:
         """Return neurons and coordinates of one label and rival."""
         if (label, rival) not in self._pairs:
-            self._pairs[label, rival] = _Pair.of(self.neurons.against(label, rival), self.budget)
+            self._pairs[label, rival] = PatchProblems.of(self.neurons.against(label, rival), self.budget)
         return self._pairs[label, rival]
 
     def searches(self, sample: int) -> list[_Search]:
@@ -204,7 +214,7 @@ class _Problems:
         parts = [slice(p, p + 1) for p in range(len(search.bounds))] if self.apart else [slice(None)]
         if not np.isfinite(search.uppers).all():  # first visit: the clean values
             for j, part in enumerate(parts):
-                self._take(search, j, pair.search(self, i, part, -math.inf, 0.0, 0))
+                self._take(search, j, self._search(pair, i, part, -math.inf, 0.0, 0))
         for j, part in enumerate(parts):
             total = float(search.uppers.sum())
             if self._decided(search, close):
@@ -217,8 +227,23 @@ class _Problems:
                 enough, tolerance = math.inf, 0.9 * max(total, 0.0) / len(parts)
             if search.uppers[j] - search.bounds[j] <= tolerance:
                 continue
-            self._take(search, j, pair.search(self, i, part, enough, tolerance, nodes))
+            self._take(search, j, self._search(pair, i, part, enough, tolerance, nodes))
         search.done = self._decided(search, close)
+
+    def _search(
+        self, pair: PatchProblems, i: int, part: slice, enough: float, tolerance: float, nodes: int
+    ) -> tuple[float, float, int, int, FloatArray]:
+        """Run the kernel on some patches of a sample: bound, value found, nodes, status, and where."""
+        at, n, radius = pair.at(self.samples.X, i), self.neurons, self.budget.radius
+        shape = (len(at.z[part]), pair.coordinates.rank)
+        point = np.zeros(shape)
+        bound, upper, used, status = kernel.branch_and_bound(
+            at.outer[part], at.z[part], at.filters[part], at.tilt[part], float(at.offset[part].sum()),
+            at.slack[part], np.full(shape, -radius), np.full(shape, radius),
+            np.inf if self.budget.threat.norm == "linf" else radius, self.samples.X.shape[2], n.kind,
+            n.power, n.smoothing, self.kappa, enough + at.lost, tolerance, _ROUNDS, nodes, point,
+        )  # fmt: skip
+        return float(bound) - at.lost, float(upper), int(used), int(status), point
 
     @staticmethod
     def _take(search: _Search, j: int, found: tuple[float, float, int, int, FloatArray]) -> None:
@@ -242,55 +267,6 @@ class _Problems:
         """Return the worst perturbation of a search in input coordinates, (P, d)."""
         pair = self._search_pairs[id(search)]
         return pair.coordinates.lift(search.sample, np.concatenate(search.points))
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Pair:
-    """Neurons of one label and rival, and the coordinates of the directions in which patches move them."""
-
-    neurons: NeuronSum
-    coordinates: Coordinates
-    linear: FloatArray  # (roles, R)
-    lost: float  # norm of what the coordinates leave out of the linear part
-
-    @classmethod
-    def of(cls, neurons: NeuronSum, budget: Budget) -> _Pair:
-        everything = np.concatenate([neurons.linear, neurons.filters])
-        first = np.concatenate([[False], neurons.output[0] < 0.0])
-        if neurons.odd:
-            first = np.ones(len(everything), dtype=bool)
-        both = Coordinates.of(budget, everything, first)
-        own = dataclasses.replace(both, filters=both.filters[:, 1:], lost=both.lost[:, 1:])
-        return cls(neurons, own, both.filters[:, 0], float(both.lost[:, 0].max()))
-
-    def search(
-        self, problems: _Problems, i: int, part: slice, enough: float, tolerance: float, nodes: int
-    ) -> tuple[float, float, int, int, FloatArray]:
-        """Run the kernel on some patches of a sample: bound, value found, nodes, status, and where."""
-        budget, n, at = problems.budget, self.neurons, self.coordinates
-        X = problems.samples.X[i]
-        P, d = X.shape
-        counts = np.ones(P) if budget.counts is None else budget.counts[i]
-        V, stretch = at.of_patches(i, P), at.stretch(i, P)
-        z = X @ n.filters.T + n.shift
-        slack = at.slack(i, P, np.abs(X) @ np.abs(n.filters).T + np.abs(n.shift))
-        tilt = self.linear[at.roles(i, P)] * (stretch * counts)[:, None]
-        linear = counts * (X @ n.linear[0])
-        constant = float(n.constant[0]) if part.start in (None, 0) else 0.0
-        size = float(np.sum(counts * (np.abs(X) @ np.abs(n.linear[0])))) + abs(float(n.constant[0]))
-        lost = 4 * (d + P) * _EPS * size + budget.radius * float(np.sum(counts * stretch)) * self.lost
-        radius = budget.radius
-        shape = (len(z[part]), at.rank)
-        point = np.zeros(shape)
-        bound, upper, used, status = kernel.branch_and_bound(
-            np.ascontiguousarray(counts[part, None] * n.output), np.ascontiguousarray(z[part]),
-            np.ascontiguousarray(V[part]), np.ascontiguousarray(tilt[part]),
-            constant + float(linear[part].sum()), np.ascontiguousarray(slack[part]),
-            np.full(shape, -radius), np.full(shape, radius),
-            np.inf if budget.threat.norm == "linf" else radius, d, n.kind, n.power, n.smoothing,
-            problems.kappa, enough + lost, tolerance, _ROUNDS, nodes, point,
-        )  # fmt: skip
-        return float(bound) - lost, float(upper), int(used), int(status), point
 
 
 def _collect(

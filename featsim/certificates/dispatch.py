@@ -14,7 +14,7 @@ from featsim.certificates.layered import certify_layers
 from featsim.certificates.linear import certify_linear
 from featsim.certificates.lines import certify_neurons
 from featsim.certificates.result import CertificateResult
-from featsim.certificates.symmetric import certify_symmetric
+from featsim.certificates.symmetric import certify_pure, certify_symmetric
 from featsim.models import (
     DeepNetwork,
     FrozenGateNetwork,
@@ -32,8 +32,6 @@ from featsim.threats import Threat
 if TYPE_CHECKING:
     from featsim.data import PatchData
 
-_Data = Any
-
 
 def certify_model(
     model: Model, data: PatchData | tuple[Any, Any], threat: Threat
@@ -41,9 +39,9 @@ def certify_model(
     """Return the certificate of the model's kind.
 
     Linear models exactly; smoothed-ReLU networks by tangent and chord; symmetric networks by relaxation
-    and curvature, or lines in a subspace; other networks of one hidden layer by lines; frozen gates, kernel
-    machines and deep networks by intervals and Lipschitz bounds. A cap lies in the l2 ball of its chordal
-    radius, for which all but linear models are certified.
+    and curvature, the separable bound where they are pure, or lines in a subspace; other networks of one
+    hidden layer by lines; frozen gates, kernel machines and deep networks by intervals and Lipschitz
+    bounds. A cap lies in the l2 ball of its chordal radius, for which it is certified.
 
     Parameters
     ----------
@@ -77,7 +75,9 @@ def certify_model(
         lines = certify_neurons(model, data, threat)
         if threat.subspace is not None:
             return lines
-        return _better(certify_symmetric(model, data, threat), lines)
+        better = _better(certify_symmetric(model, data, threat), lines)
+        pure = _pure(model, data, threat)
+        return better if pure is None else _better(pure, better)
     if isinstance(model, FrozenGateNetwork | TangentNetwork):
         return certify_gated(model, data, threat)
     if isinstance(model, KernelMachine):
@@ -85,6 +85,19 @@ def certify_model(
     if isinstance(model, DeepNetwork | ReluNetwork):
         return certify_layers(model, data, threat)
     return None if neuron_sum(model) is None else certify_neurons(model, data, threat)
+
+
+def _pure(
+    model: SymmetricNetwork, data: PatchData | tuple[Any, Any], threat: Threat
+) -> CertificateResult | None:
+    """Return the separable bound of a pure network on data whose features are known; None for others."""
+    dictionary = getattr(data, "dictionary", None)
+    if dictionary is None or threat.norm != "l2" or model.smoothing == 0.0:
+        return None
+    try:
+        return certify_pure(model, dictionary, data, threat)
+    except ValueError:  # not pure
+        return None
 
 
 def _better(one: CertificateResult, other: CertificateResult) -> CertificateResult:

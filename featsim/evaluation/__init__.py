@@ -17,32 +17,41 @@ from featsim.evaluation.gram_population import (
     feature_population,
     line_population,
 )
+from featsim.evaluation.masking import MaskingReport, ScaledScores, masking_report
 from featsim.evaluation.parts import PartAccuracy, clean_accuracy, part_accuracy
 from featsim.evaluation.population import Population, PopulationAccuracy, population
+from featsim.evaluation.robustness import Robustness, robustness
 from featsim.evaluation.strongest import robust_interval, strongest_attack
+from featsim.evaluation.suite import default_suite
 
 __all__ = [
     "Evaluation",
     "FeaturePopulation",
     "Flatness",
     "LinePopulation",
+    "MaskingReport",
     "PartAccuracy",
     "Population",
     "PopulationAccuracy",
     "RobustAccuracy",
+    "Robustness",
+    "ScaledScores",
     "Share",
     "ball_flatness",
     "certify_model",
     "clean_accuracy",
     "companion_ratio",
+    "default_suite",
     "evaluate",
     "feature_population",
     "line_flatness",
     "line_flip_distance",
     "line_population",
     "line_profile",
+    "masking_report",
     "part_accuracy",
     "population",
     "robust_interval",
+    "robustness",
     "strongest_attack",
 ]

@@ -8,7 +8,7 @@ from functools import singledispatch
 import numpy as np
 import numpy.typing as npt
 
-from featsim.kernels import branch_bound as kernel
+from featsim.kernels import neuron_sums as kernel
 from featsim.models.activations import Activation
 from featsim.models.biased_network import BiasedReluNetwork
 from featsim.models.ntk_network import NtkNetwork
@@ -39,7 +39,7 @@ class NeuronSum:
     constant : ndarray, shape (k,)
         Constants c.
     kind : int
-        Activation, one of the constants of ``featsim.kernels.branch_bound``: all but the odd power are
+        Activation, one of the constants of ``featsim.kernels.neuron_sums``: all but the odd power are
         convex.
     power, smoothing : float
         Its parameters; 1 where it has none.
@@ -224,7 +224,7 @@ def activation_kind(activation: Activation) -> tuple[int, float, float]:
     Returns
     -------
     kind : int
-        Constant of ``featsim.kernels.branch_bound``.
+        Constant of ``featsim.kernels.neuron_sums``.
     power, smoothing : float
         Its parameters; for softplus the sharpness takes the place of the smoothing.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,110 @@ from featsim.threats.budget import Budget
 from featsim.validation import FloatArray, IntArray
 
 _EPS = float(np.finfo(np.float64).eps)
+
+
+class Terms(Protocol):
+    """One difference of scores as a sum of neurons; see ``featsim.models.NeuronSum``."""
+
+    @property
+    def filters(self) -> FloatArray:
+        """Shape (K, d)."""
+        ...
+
+    @property
+    def shift(self) -> FloatArray:
+        """Shape (K,)."""
+        ...
+
+    @property
+    def output(self) -> FloatArray:
+        """Shape (1, K)."""
+        ...
+
+    @property
+    def linear(self) -> FloatArray:
+        """Shape (1, d)."""
+        ...
+
+    @property
+    def constant(self) -> FloatArray:
+        """Shape (1,)."""
+        ...
+
+    @property
+    def odd(self) -> bool:
+        """Whether the activation is an odd power."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PatchProblem:
+    r"""Least value of one difference of scores at one sample, as kernels take it.
+
+    Attributes
+    ----------
+    outer : ndarray, shape (P, K)
+        Second layer times counts, A.
+    z, slack : ndarray, shape (P, K)
+        Preactivations, and what rounding may do to them.
+    filters : ndarray, shape (P, K, R)
+        V.
+    tilt : ndarray, shape (P, R)
+        Linear part in the coordinates.
+    offset : ndarray, shape (P,)
+        Its value at the sample, the constant with the first patch.
+    lost : float
+        Bound on the rounding of linear part and constant.
+    """
+
+    outer: FloatArray
+    z: FloatArray
+    slack: FloatArray
+    filters: FloatArray
+    tilt: FloatArray
+    offset: FloatArray
+    lost: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PatchProblems:
+    """All samples of one label against one rival, in the coordinates that move its neurons."""
+
+    terms: Terms
+    coordinates: Coordinates
+    linear: FloatArray  # (roles, R)
+    lost: float  # norm of what the coordinates leave out of the linear part
+
+    @classmethod
+    def of(cls, terms: Terms, budget: Budget) -> PatchProblems:
+        """Return the problems of one difference of scores; concave terms, which are cut, come first."""
+        everything = np.concatenate([terms.linear, terms.filters])
+        first = np.concatenate([[False], terms.output[0] < 0.0])
+        if terms.odd:
+            first = np.ones(len(everything), dtype=bool)
+        both = Coordinates.of(budget, everything, first)
+        own = dataclasses.replace(both, filters=both.filters[:, 1:], lost=both.lost[:, 1:])
+        return cls(terms, own, both.filters[:, 0], float(both.lost[:, 0].max()))
+
+    def at(self, X: FloatArray, sample: int) -> PatchProblem:
+        """Return the problem at one of the samples X, shape (n, P, d)."""
+        x, n, at, budget = X[sample], self.terms, self.coordinates, self.coordinates.budget
+        P, d = x.shape
+        counts = np.ones(P) if budget.counts is None else budget.counts[sample]
+        stretch, sizes = at.stretch(sample, P), np.abs(x)
+        offset = counts * (x @ n.linear[0])
+        offset[0] += n.constant[0]
+        size = float(np.sum(counts * (sizes @ np.abs(n.linear[0])))) + abs(float(n.constant[0]))
+        far = budget.radius * float(np.sum(counts * stretch))
+        return PatchProblem(
+            outer=np.ascontiguousarray(counts[:, None] * n.output),
+            z=x @ n.filters.T + n.shift,
+            slack=at.slack(sample, P, sizes @ np.abs(n.filters).T + np.abs(n.shift)),
+            filters=at.of_patches(sample, P),
+            tilt=self.linear[at.roles(sample, P)] * (stretch * counts)[:, None],
+            offset=offset,
+            lost=4 * (d + P) * _EPS * size + far * self.lost,
+        )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-r"""Branch and bound for the least value of a sum of neurons over a ball.
+r"""Least values of sums of neurons over a ball: branch and bound, and descent from many starts.
 
 For one sample and one rival (or one patch of them), with P patches, K neurons, R coordinates each:
 
@@ -539,3 +539,149 @@ def branch_and_bound(
         if in_heap == 0 or bound[heap[0]] > closed:
             return lower, upper, n, CLOSED
     return lower, upper, n, OPEN
+
+
+@inner
+def _slopes(shift, A, out, kind, q, rho):
+    """Return sum_a A phi(shift), and write A phi'(shift) to `out`; literals let LLVM vectorise."""
+    total = 0.0
+    K = shift.shape[0]
+    if kind == SMOOTHED and q == 3.0:
+        for a in range(K):
+            t = min(max(shift[a], 0.0), rho) / rho
+            total += A[a] * ((rho / 3.0) * t * t * t + max(shift[a] - rho, 0.0))
+            out[a] = A[a] * t * t
+    elif kind == SMOOTHED and q == 2.0:
+        for a in range(K):
+            t = min(max(shift[a], 0.0), rho) / rho
+            total += A[a] * ((0.5 * rho) * t * t + max(shift[a] - rho, 0.0))
+            out[a] = A[a] * t
+    elif kind == ODD and q == 3.0:
+        for a in range(K):
+            square = shift[a] * shift[a]
+            total += A[a] * square * shift[a]
+            out[a] = 3.0 * A[a] * square
+    elif kind == POWER and q == 3.0:
+        for a in range(K):
+            t = max(shift[a], 0.0)
+            total += A[a] * t * t * t
+            out[a] = 3.0 * A[a] * t * t
+    else:
+        for a in range(K):
+            total += A[a] * _value(shift[a], kind, q, rho)
+            out[a] = A[a] * _slope(shift[a], kind, q, rho)
+    return total
+
+
+@inner
+def _gradient(A, z, columns, tilt, offset, x, kind, q, rho, shift, steep, out):
+    """Return g(x) and write its gradient; `columns` (P, R, K) are the filters transposed."""
+    P, R, K = columns.shape
+    total = offset
+    for p in range(P):
+        shift[:] = z[p]
+        for i in range(R):
+            for a in range(K):
+                shift[a] += x[p, i] * columns[p, i, a]
+        total += _slopes(shift, A[p], steep, kind, q, rho)
+        for i in range(R):
+            along = 0.0
+            for a in range(K):
+                along += steep[a] * columns[p, i, a]
+            out[p, i] = along + tilt[p, i]
+            total += tilt[p, i] * x[p, i]
+    return total if math.isfinite(total) else math.inf
+
+
+@inner
+def _move(x, before, gradient, eta, momentum, radius, linf, out):
+    """Write Proj(x - eta * steepest + momentum * (x - before)); False where the gradient is 0."""
+    P, R = x.shape
+    largest = 0.0
+    for p in range(P):
+        for i in range(R):
+            largest = max(largest, abs(gradient[p, i]))
+    if not (largest > 0.0 and math.isfinite(largest)):
+        return False
+    size = 0.0
+    for p in range(P):
+        for i in range(R):
+            size += (gradient[p, i] / largest) ** 2
+    scale = eta / (largest * math.sqrt(size))
+    total = 0.0
+    for p in range(P):
+        for i in range(R):
+            if linf:
+                sign = 1.0 if gradient[p, i] > 0.0 else (-1.0 if gradient[p, i] < 0.0 else 0.0)
+                y = x[p, i] - eta * sign + momentum * (x[p, i] - before[p, i])
+                out[p, i] = min(max(y, -radius), radius)
+            else:
+                out[p, i] = x[p, i] - scale * gradient[p, i] + momentum * (x[p, i] - before[p, i])
+                total += out[p, i] * out[p, i]
+    if not linf and total > radius * radius:
+        factor = radius / math.sqrt(total)
+        for p in range(P):
+            for i in range(R):
+                out[p, i] *= factor
+    return True
+
+
+@jit
+def climb(
+    A, z, V, tilt, offset, starts, radius, linf, kind, q, rho,
+    n_steps, n_climbs, momentum, goal, best_x, tally,
+):  # fmt: skip
+    r"""Descend on g from many starts with adaptive steps; the best go on.
+
+    Shapes as in :func:`branch_and_bound`; starts (S, P, R). A step that lowers g is kept and makes the next
+    one a quarter longer, one that does not is halved. After a tenth of the steps the `n_climbs` best starts
+    go on, after half of them the better half. Ends at once when g <= `goal`. Returns the least value;
+    writes where to `best_x`, and its start and step to `tally`.
+    """
+    S, P, R = starts.shape
+    K = z.shape[1]
+    columns = np.empty((P, R, K))
+    for p in range(P):
+        for i in range(R):
+            for a in range(K):
+                columns[p, i, a] = V[p, a, i]
+    shift, steep = np.empty(K), np.empty(K)
+    x, before, value, eta = starts.copy(), starts.copy(), np.empty(S), np.full(S, 0.5 * radius)
+    gradient, ahead, new = np.empty((P, R)), np.empty((P, R)), np.empty((P, R))
+    live, done = np.ones(S, np.bool_), np.zeros(S, np.int64)
+    best = math.inf
+    stages = (max(n_steps // 10, 1), max(n_steps // 2, 1), n_steps)
+    for stage in range(3):
+        keep = S if stage == 0 else (n_climbs if stage == 1 else max((n_climbs + 1) // 2, 1))
+        if stage > 0:
+            order = np.argsort(value)
+            for rank in range(keep, S):
+                live[order[rank]] = False
+        for s in range(S):
+            if not live[s]:
+                continue
+            value[s] = _gradient(A, z, columns, tilt, offset, x[s], kind, q, rho, shift, steep, gradient)
+            if value[s] < best:
+                best = value[s]
+                best_x[:] = x[s]
+                tally[0], tally[1] = s, done[s]
+            while done[s] < stages[stage] and eta[s] > 1e-6 * radius and best > goal:
+                done[s] += 1
+                if not _move(x[s], before[s], gradient, eta[s], momentum, radius, linf, new):
+                    break
+                found = _gradient(A, z, columns, tilt, offset, new, kind, q, rho, shift, steep, ahead)
+                before[s] = x[s]
+                if found < value[s]:
+                    x[s] = new
+                    value[s] = found
+                    gradient[:] = ahead
+                    eta[s] = min(1.25 * eta[s], 2.0 * radius)
+                else:
+                    eta[s] *= 0.5
+                if value[s] < best:
+                    best = value[s]
+                    best_x[:] = x[s]
+                    tally[0], tally[1] = s, done[s]
+            if best <= goal:
+                return best
+    return best
