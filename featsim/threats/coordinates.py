@@ -79,12 +79,24 @@ class PatchProblem:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PatchProblems:
-    """All samples of one label against one rival, in the coordinates that move its neurons."""
+    """All samples of one label against one rival, in the coordinates that move its neurons.
+
+    Attributes
+    ----------
+    terms : Terms
+        The difference of scores.
+    coordinates : Coordinates
+        Directions in which patches move its filters.
+    linear : ndarray, shape (roles, R)
+        Linear part in these coordinates.
+    lost : float
+        Norm of what the coordinates leave out of the linear part.
+    """
 
     terms: Terms
     coordinates: Coordinates
-    linear: FloatArray  # (roles, R)
-    lost: float  # norm of what the coordinates leave out of the linear part
+    linear: FloatArray
+    lost: float
 
     @classmethod
     def of(cls, terms: Terms, budget: Budget) -> PatchProblems:
