@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from featsim.attacks.ascent import Ascent
 from featsim.models import margins, soft_margin
@@ -91,7 +90,7 @@ class AdaptiveAscent(Ascent):
     def _value(self, rows: IntArray, scores: FloatArray) -> FloatArray:
         """Objective that the gradient belongs to; -inf where scores are not finite."""
         y = self.samples.y[rows]
-        finite: npt.NDArray[np.bool_] = np.isfinite(scores).all(axis=1, keepdims=True)
+        finite = np.asarray(np.isfinite(scores).all(axis=1, keepdims=True))
         safe = np.where(finite, scores, 0.0)
         if self.aim is not None and scores.shape[1] > 1:
             every = np.arange(len(y))
