@@ -198,9 +198,11 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "feature_population",
         "line_flatness",
         "line_population",
+        "masking_report",
         "part_accuracy",
         "population",
         "robust_interval",
+        "robustness",
         "strongest_attack",
     ),
     "training": (

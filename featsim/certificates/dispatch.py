@@ -41,7 +41,8 @@ def certify_model(
     Linear models exactly; smoothed-ReLU networks by tangent and chord; symmetric networks by relaxation
     and curvature, the separable bound where they are pure, or lines in a subspace; other networks of one
     hidden layer by lines; frozen gates, kernel machines and deep networks by intervals and Lipschitz
-    bounds. A cap lies in the l2 ball of its chordal radius, for which it is certified.
+    bounds. A cap lies in the l2 ball of its chordal radius, for which models that are not linear are
+    certified.
 
     Parameters
     ----------
@@ -62,9 +63,7 @@ def certify_model(
     TypeError, ValueError
         If the data do not fit the model.
     """
-    if isinstance(model, LinearModel):
-        return certify_linear(model, data, threat)
-    if threat.subspace == "slice":
+    if threat.subspace == "slice" and not isinstance(model, LinearModel):
         ball = certify_model(model, data, threat.replace(subspace=None))
         if ball is None:
             return None

@@ -60,7 +60,7 @@ def default_suite(
         far as the model and data have them.
     """
     samples = as_samples(data)
-    if isinstance(model, LinearModel) and threat.subspace != "slice":
+    if isinstance(model, LinearModel):
         return (ExactAttack(threat=threat),)
     weak: tuple[Attack, ...] = () if quick else (fgm(threat), pgd(threat, n_steps=20))
     n_random = N_RANDOM if random else 0

@@ -9,7 +9,7 @@ import featsim as package
 from featsim import get_scenario, scenario_names, version_report
 from featsim.cli import _COMMANDS, main
 
-COMMANDS = ("run", "scenarios", "inspect", "resume", "claims", "data", "version")
+COMMANDS = ("run", "scenarios", "inspect", "evaluate", "certify", "resume", "claims", "data", "version")
 
 
 def test_help_lists_every_command(featsim):
