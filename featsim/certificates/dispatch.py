@@ -63,7 +63,9 @@ def certify_model(
     TypeError, ValueError
         If the data do not fit the model.
     """
-    if threat.subspace == "slice" and not isinstance(model, LinearModel):
+    if isinstance(model, LinearModel):
+        return certify_linear(model, data, threat)
+    if threat.subspace == "slice":
         ball = certify_model(model, data, threat.replace(subspace=None))
         if ball is None:
             return None
