@@ -49,6 +49,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "DeepNetwork",
         "DeepNtkSpec",
         "DeepTangentKernel",
+        "EmpiricalKernel",
         "FrozenGateNetwork",
         "FrozenGateSpec",
         "GateKernel",

@@ -3,6 +3,7 @@
 from featsim.models.activations import Activation
 from featsim.models.biased_network import BiasedReluNetwork, BiasedReluSpec
 from featsim.models.deep_network import DeepNetwork, DeepNtkSpec
+from featsim.models.empirical_kernel import EmpiricalKernel
 from featsim.models.frozen_gates import FrozenGateNetwork, FrozenGateSpec
 from featsim.models.kernel_machine import KernelMachine
 from featsim.models.linear import LinearModel
@@ -61,6 +62,7 @@ __all__ = [
     "DeepNetwork",
     "DeepNtkSpec",
     "DeepTangentKernel",
+    "EmpiricalKernel",
     "FrozenGateNetwork",
     "FrozenGateSpec",
     "GateKernel",

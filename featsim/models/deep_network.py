@@ -162,6 +162,30 @@ class DeepNetwork:
                 gram[rows, columns] = np.sum(parts, axis=0) / m
         return gram
 
+    def kernel_gradient(self, X: FloatArray, Z: FloatArray, coefficients: FloatArray) -> FloatArray:
+        r"""Return :math:`\sum_j \beta_j \nabla_x K(x_i, z_j)` of the empirical kernel, shape (n, d).
+
+        K is a sum over layers of :math:`\langle q(x), q(z)\rangle\langle h(x), h(z)\rangle`. One sweep up
+        collects what a change of every q means for the preactivations, one sweep down takes that and the
+        change of every h to the input.
+        """
+        (pre, hidden), others = self._forward(X), self._factors(Z)
+        back, slopes = self._backward(pre), [self.activation.slope(z) for z in pre]
+        curvatures = [self.activation.curvature(z) for z in pre]
+        depth, changes = len(self.weights), []
+        adjoint = np.zeros_like(pre[0])
+        for k in range(depth):  # adjoints of q_1, q_2, ..., q_H
+            if k:
+                adjoint = (adjoint * slopes[k - 1]) @ self.weights[k].T
+            adjoint = adjoint + ((hidden[k] @ others[k][1].T) * coefficients) @ others[k][0]
+            after = back[k + 1] @ self.weights[k + 1] if k + 1 < depth else self.output_weights
+            changes.append(adjoint * after * curvatures[k])
+        moved = np.zeros_like(pre[0])  # adjoint of the hidden vector below, going down
+        for k in range(depth - 1, -1, -1):
+            moved = (changes[k] + moved * slopes[k]) @ self.weights[k]
+            moved = moved + ((back[k] @ others[k][0].T) * coefficients) @ others[k][1]
+        return np.asarray(moved @ self.input_weights / len(self.output_weights))
+
     def _factors(self, X: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
         """Gradient of f in each layer as a product: vectors q and h per input."""
         pre, hidden = self._forward(X)

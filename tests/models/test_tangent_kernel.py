@@ -5,17 +5,23 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from featsim.attacks import pgd, run_attack
+from featsim.data import SphereSliceSpec
 from featsim.models import (
     Activation,
     DeepNtkSpec,
     DeepTangentKernel,
+    EmpiricalKernel,
     FrozenGateSpec,
     GateKernel,
     KernelMachine,
     NtkNetwork,
     TangentKernel,
+    TangentNetwork,
     blocks,
 )
+from featsim.threats import Threat
+from featsim.training import kernel_ridge
 
 CLOSED = [
     TangentKernel(activation=Activation(name=n), layers=s)
@@ -87,6 +93,36 @@ def test_gate_kernel_is_that_of_frozen_gates(rng, inputs):
 @pytest.mark.parametrize("kernel", CLOSED + DEEP + GATES, ids=str)
 def test_input_gradients_in_closed_form(rng, inputs, kernel):
     assert_gradient(rng, inputs, kernel, 2e-7)
+
+
+@pytest.mark.parametrize("name", ["quadratic-relu", "relu", "softplus", "smoothed-relu"])
+@pytest.mark.parametrize("form", ["network", "tangent", "deep-1", "deep-2", "deep-3"])
+def test_input_gradients_of_empirical_kernels(rng, inputs, form, name):
+    activation, weights = Activation(name=name), rng.standard_normal((1, 8, 3))
+    if form.startswith("deep"):
+        spec = DeepNtkSpec(width=7, depth=int(form[-1]), activation=activation)
+        start = spec.start(3, rng)
+        network = spec.build(start["weights"], start)
+    elif form == "tangent":
+        network = TangentNetwork(weights + 0.1, weights, activation)
+    else:
+        network = NtkNetwork(weights, activation)
+    assert_gradient(rng, inputs, EmpiricalKernel(network), 2e-7)
+
+
+def test_machines_of_an_empirical_kernel_are_attacked_like_any_model(rng, monkeypatch):
+    data = SphereSliceSpec(dim=5, separation=0.5).sample(6, rng)
+    spec = DeepNtkSpec(width=40, depth=2)
+    start = spec.start(5, rng)
+    for network in (NtkNetwork(rng.standard_normal((1, 60, 5))), spec.build(start["weights"], start)):
+        machine = kernel_ridge(EmpiricalKernel(network), data)
+        threat = Threat(radius=0.2, scope="input", subspace="slice")
+        result = run_attack(pgd(threat, n_steps=10), machine, data)
+        assert result.clean_accuracy == 1.0 and np.all(result.margin < result.clean_margin)
+        whole = machine.input_gradient(data.X, np.ones((6, 1)))
+        monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
+        np.testing.assert_allclose(machine.input_gradient(data.X, np.ones((6, 1))), whole, rtol=1e-9)
+        monkeypatch.undo()
 
 
 @pytest.mark.parametrize("kernel", SMOOTH, ids=lambda k: f"{k.activation.name}-{k.layers}")
@@ -234,6 +270,7 @@ def test_kernel_machine_is_a_model(rng, inputs):
         (lambda: TangentKernel(activation="relu"), "activation must be an? Activation"),
         (lambda: GateKernel(weight_std=0.0), "weight_std must be > 0"),
         (lambda: DeepTangentKernel(depth=0), "depth must be >= 1"),
+        (lambda: EmpiricalKernel(TangentKernel()), "network must be an NtkNetwork"),
         (lambda: TangentKernel().matrix(np.zeros((1, 2)), np.ones((1, 2))), "X must not hold the zero input"),
         (lambda: TangentKernel().matrix(np.ones((1, 2)), np.ones((1, 3))), r"Z must have shape \(n', 2\)"),
         (
