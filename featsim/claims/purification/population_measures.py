@@ -143,9 +143,10 @@ def trapped(run: Run, dim: int, start: float, copies: int) -> dict[str, float]:
 
 def pure_radius(sparsity: float, ratio: float, dim: int = 1_000_000) -> float:
     """Return the half-accuracy radius of the pure net of c = 1 with the scenarios' bias at k."""
-    model: Any = _scenario(Population(dim, sparsity), ratio).model
+    population = Population(dim, sparsity)
+    model: Any = _scenario(population, ratio).model
     state = SymmetricState(pure=1.0, dense=0.0, bias=model.bias, smoothing=model.smoothing, copies=COPIES)
-    return half_accuracy_radius(Population(dim, sparsity), state)
+    return half_accuracy_radius(population, state)
 
 
 def by_sparsity(run: Run, sparsity: float, ratio: float) -> float:
