@@ -80,13 +80,23 @@ def configuration(size: str) -> Config:
 
 def compute(config: Config, jobs: int) -> Arrays:
     """Train and attack every seed."""
-    items = [(config, seed) for seed in config["seeds"]]
+    settings = revived(config)
+    items = [(settings, seed) for seed in config["seeds"]]
     return stack_runs(map_runs(one_seed, items, jobs=jobs, progress=True, label="seeds"))
+
+
+def revived(config: Any) -> Any:
+    """Return the configuration with specs in place of their dictionaries."""
+    if not isinstance(config, dict):
+        return config
+    return (
+        spec_from_dict(config) if "kind" in config else {key: revived(part) for key, part in config.items()}
+    )
 
 
 def problem(config: Config, rng: np.random.Generator) -> SparseCodingData:
     """Return training and test images in the shape of sparse coding; pixels stand for atoms."""
-    spec = spec_from_dict(config["images"])
+    spec = config["images"]
     drawn, test = spec.sample(config["n_samples"], rng), spec.test(config["n_test"])
     size = np.sqrt((drawn.X**2).sum(axis=(1, 2)).mean())
     dim = drawn.X.shape[2]
@@ -100,9 +110,9 @@ def one_seed(item: tuple[Config, int]) -> Arrays:
     config, seed = item
     rng = np.random.default_rng(seed)
     data, attack = problem(config, rng), fgm(Threat(radius=config["radius"]))
-    model, later = spec_from_dict(config["model"]), spec_from_dict(config["later"])
+    model, later = config["model"], config["later"]
     options: dict[str, Any] = {"rng": rng, "recording": ENDS}
-    first = train(model, data, schedule=spec_from_dict(config["clean"]), **options)
+    first = train(model, data, schedule=config["clean"], **options)
     last = train(model, data, schedule=later, attack=attack, initial_weights=first.final_weights, **options)
     states = (first.weights_at(0)[0], first.final_weights[0], last.final_weights[0])
     compared = purification(*states)
@@ -113,13 +123,13 @@ def one_seed(item: tuple[Config, int]) -> Arrays:
     for name, trace in nets.items():
         arrays[name] = robust(model.network(trace.final_weights), data, config["radii"])
     for name, rival in config["rivals"].items():
-        spec = spec_from_dict(rival["model"])
-        trace = train(spec, data, schedule=spec_from_dict(rival["schedule"]), attack=attack, **options)
+        spec = rival["model"]
+        trace = train(spec, data, schedule=rival["schedule"], attack=attack, **options)
         arrays[name] = robust(spec.network(trace.final_weights), data, config["radii"])
     for name, start in (("from_clean", first.final_weights), ("from_initial", first.weights_at(0))):
         found = []
         for rank in config["ranks"]:
-            schedule = spec_from_dict(config["low_rank"]).replace(rank=rank)
+            schedule = config["low_rank"].replace(rank=rank)
             trace = train(model, data, schedule=schedule, attack=attack, initial_weights=start, **options)
             found += robust(model.network(trace.final_weights), data, [config["radius"]]).tolist()
         arrays[name] = np.array(found)
