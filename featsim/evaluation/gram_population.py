@@ -298,12 +298,10 @@ class _FeatureSampler:
         strength = np.where(robust, spec.robust_strength, spec.nonrobust_strength) * np.ones((n, 1))
         if spec.strength_spread > 0.0:
             strength = strength * (1.0 + spec.strength_spread * (2.0 * rng.random((n, P)) - 1.0))
-        noise = self.feature_noise * rng.standard_normal((n, P, 2 * k))
+        Z, along_own = self._noise(y, rng)
         own = np.where(robust, y[:, None], k + y[:, None])
-        Z = strength[:, :, None] * self.along.T[own] + noise @ self.along.T
-        Z += rng.standard_normal((n, P, self.rest.shape[1])) @ self.rest.T
-        measured = np.maximum(strength + noise[np.arange(n), :, k + y], 0.0)
-        given = spec.nonrobust_strength if spec.strength_spread == 0.0 else measured
+        Z += strength[:, :, None] * self.along.T[own]
+        given = np.maximum(strength + along_own, 0.0) if spec.strength_spread else spec.nonrobust_strength
         removed = np.minimum(self.radius / math.sqrt(2.0), given) * np.ones((n, P))
         written = np.sqrt(self.radius - removed) * np.sqrt(self.radius + removed)
         margins = np.empty((2, n))
@@ -313,6 +311,18 @@ class _FeatureSampler:
             written.ravel(), k, len(self.along) // k, shape, *margins,
         )  # fmt: skip
         return np.asarray((margins > 0.0).sum(axis=1), dtype=np.float64)
+
+    def _noise(self, y: Any, rng: np.random.Generator) -> tuple[FloatArray, FloatArray | float]:
+        """Draw products of filters with noise, (n, P, K), and noise along v_y where A-feat measures it."""
+        n, P, k = len(y), self.spec.n_patches, self.spec.n_classes
+        parts = np.concatenate([self.feature_noise * self.along, self.rest], axis=1)
+        if not self.spec.strength_spread:  # the products alone are needed: as many normals as filters
+            parts = np.linalg.qr(parts.T)[1].T
+        drawn = rng.standard_normal((n * P, parts.shape[1]))
+        Z = (drawn @ np.ascontiguousarray(parts.T)).reshape(n, P, -1)
+        if not self.spec.strength_spread:
+            return Z, 0.0
+        return Z, self.feature_noise * drawn.reshape(n, P, -1)[np.arange(n), :, k + y]
 
 
 def _rest(

@@ -18,7 +18,7 @@ from featsim.scenarios import Scenario
 from featsim.scenarios.gram_space import structured
 from featsim.theory import barrier_norm
 
-_LEARNED, _FRESH = Measure(learned), Measure(learned, (20_000,))
+_LEARNED, _FRESH = Measure(learned), Measure(learned, (10_000,))
 _TRAINED = "adversarial"
 
 
