@@ -2,6 +2,7 @@
 
 import math
 
+import numba
 import numpy as np
 import pytest
 
@@ -20,6 +21,7 @@ def measure(function, *arguments, scenario, seed=0, training=None, **fields):
     return outcome.value
 
 
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="takes minutes as plain Python")
 @pytest.mark.parametrize("ids", [("factor", "E5"), ("flow",)])
 def test_verdicts_at_the_quick_size(ids):
     results = run_claims(select("gram-space", list(ids)), quick=True)
@@ -88,6 +90,7 @@ def test_the_barrier_decides_at_large_d(times, learns):
     assert found["escaped"] == 0.0
 
 
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 def test_run_times_do_not_depend_on_the_dimension():
     """Processor time, the least of several: as the claim."""
     base = get_scenario("gram-space/A-1e8").with_settings({"data.n_fresh": 0})
