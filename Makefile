@@ -111,8 +111,9 @@ $(FIGDIR)/%.png $(FIGDIR)/%.pdf $(RESDIR)/%.npz: experiments/plot_%.py $(SOURCES
 claims: $(VENV)/.installed ## check every claim of the theories and print the ledger
 	$(BIN)/featsim claims
 
-bench: $(VENV)/.installed ## measure speed against the targets
-	$(BIN)/python experiments/bench.py
+# PyTorch and JAX take part where they are: .venv/bin/pip install '.[bench]'
+bench: $(VENV)/.installed ## measure speed and memory beside NumPy (and PyTorch, JAX) against the targets
+	$(BIN)/python experiments/bench.py --results $(RESDIR)/bench$(SIZE:%= --%)
 
 .PHONY: docs
 docs: $(VENV)/.installed-dev ## build the documentation into docs/_build/html

@@ -1,218 +1,151 @@
-"""Speed and memory of training beside a plain NumPy peer, in the same run.
+"""Speed and memory of training, beside plain NumPy, PyTorch and JAX in the same run.
 
-Every step records all coefficients, losses and accuracies. Both sides use one thread, take
-turns, and must agree before they are timed.
+Workload 1 is structured patches at four sizes, clean and attacked, with every coefficient, loss
+and accuracy recorded at every step; workload 2 the symmetric network, clean and under one fast
+gradient step. NumPy always takes part, PyTorch (eager, autograd) and JAX (jit and scan) where they
+are installed: pip install '.[bench]'. Every program runs in a process of its own with the same
+number of threads. Programs take turns, and must agree before anything is timed.
+
+Writes bench.json, bench.md and bench.png. Rows can be measured in several goes:
+    bench.py --only 'patches/tiny/*'
+    bench.py --only 'patches/small/*' --join
+    bench.py --only nothing --join --table docs/benchmarks.rst
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import datetime
+import fnmatch
 import json
-import multiprocessing
 import os
-import resource
-import statistics
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from _workload import CASES, POWER, SIZES, SMOOTHING, STEP_SIZE, Case, Problem, make_problem, numpy_train
-from threadpoolctl import threadpool_limits
+from _bench_curves import measure_point, points
+from _bench_process import Peer, installed
+from _bench_report import draw, line, markdown, restructured, summary
+from _bench_rows import DisagreementError, Effort, measure, workload_rows
 
-from featsim import (
-    GradientAttack,
-    Recording,
-    Schedule,
-    Threat,
-    TwoLayerSpec,
-    patch_data,
-    train,
-    version_report,
-)
-
-_AGREEMENT = 1e-9
-_SECONDS_PER_CASE = 2.0
-_ROUNDS = 3
-
-
-def featsim_train(problem: Problem, case: Case, n_steps: int) -> dict[str, np.ndarray]:
-    """Train with featsim, recording what the peer records and the weights' remainder."""
-    size = problem.size
-    k = size.n_classes
-    data = patch_data(
-        problem.X,
-        problem.y,
-        n_classes=k,
-        robust_features=problem.features[:k],
-        nonrobust_features=problem.features[k:],
-        roles=problem.roles,
-    )
-    attack = None
-    if case.norm is not None:
-        threat = Threat(radius=case.radius, norm=case.norm, scope="input")
-        attack = GradientAttack(threat=threat, step_size=case.inner_step, n_steps=case.n_inner, keep="last")
-    attacked = () if attack is None else ("attacked_loss", "attacked_accuracy")
-    names = ("robust_table", "nonrobust_table", "clean_loss", "clean_accuracy", *attacked)
-    trace = train(
-        TwoLayerSpec(width=size.width, power=POWER, smoothing=SMOOTHING),
-        data,
-        schedule=Schedule(n_steps=n_steps, step_size=STEP_SIZE),
-        attack=attack,
-        recording=Recording(quantities=names),
-        initial_weights=problem.weights.reshape(k, size.width, size.dim),
-    )
-    table = np.concatenate([trace["robust_table"], trace["nonrobust_table"]], axis=3)
-    clean = [trace["clean_loss"], trace["clean_accuracy"]]
-    stats = np.stack(clean + ([trace[name] for name in attacked] or clean), axis=1)
-    weights = trace.final_weights.reshape(size.n_filters, size.dim)
-    return {
-        "coef": table[:-1].reshape(n_steps, size.n_filters, 2 * k),
-        "stats": stats[:-1],
-        "weights": weights,
-    }
-
-
-PROGRAMS: dict[str, Callable[[Problem, Case, int], dict[str, np.ndarray]]] = {
-    "featsim": featsim_train,
-    "numpy": numpy_train,
+_EFFORTS = {
+    "quick": (Effort(seconds=0.005, rounds=2), Effort(seconds=0.002, rounds=1)),
+    "default": (Effort(seconds=0.4, rounds=4), Effort(seconds=0.1, rounds=3)),
+    "full": (Effort(seconds=2.0, rounds=7, expensive_rounds=3), Effort(seconds=0.5, rounds=5)),
 }
 
 
-def check_agreement(problem: Problem, case: Case, n_steps: int = 5) -> float:
-    """Return the largest difference over a short run; refuse to time programs that disagree."""
-    ours, theirs = (program(problem, case, n_steps) for program in PROGRAMS.values())
-    difference = max(float(np.max(np.abs(ours[name] - theirs[name]))) for name in ours)
-    if not difference < _AGREEMENT:
-        raise SystemExit(
-            f"{problem.size.name} {case.name}: programs differ by {difference:.1e}; nothing is timed"
+def tasks(size: str, patterns: list[str]) -> dict[str, Callable[..., dict[str, Any]]]:
+    """Return what is measured, by key; `patterns` choose among the keys as a shell does."""
+    of_rows, of_points = _EFFORTS[size]
+    found: dict[str, Callable[..., dict[str, Any]]] = {}
+    for row in workload_rows(size):
+        found[row.key] = lambda peers, threads, row=row: measure(row, peers, of_rows, threads)
+    for point in points(size):
+        found[point.row.key] = lambda peers, threads, point=point: measure_point(
+            point, peers, of_points, threads
         )
-    return difference
+    return {key: task for key, task in found.items() if any(fnmatch.fnmatchcase(key, p) for p in patterns)}
 
 
-def gemm_rate(problem: Problem) -> float:
-    """Return FLOP per second of this machine's dgemm at the shape of the forward pass."""
-    X = problem.X.reshape(-1, problem.size.dim)
-    filters = np.ascontiguousarray(problem.weights.T)
-    seconds = []
-    for _ in range(7):
-        begin = time.process_time()
-        X @ filters
-        seconds.append(time.process_time() - begin)
-    return 2.0 * X.shape[0] * filters.size / min(seconds)
+def stamp(peers: list[Peer], size: str, threads: int) -> dict[str, Any]:
+    """Return with what the rows are measured."""
+    versions: dict[str, str] = {}
+    for peer in peers:
+        versions |= {name: version for name, version in peer("versions").items() if name not in versions}
+    return {"size": size, "threads": threads, "processors": os.cpu_count(), "versions": versions}
 
 
-def seconds_per_step(program: Any, problem: Problem, case: Case, n_steps: int) -> float:
-    """Return CPU seconds per step of one run."""
-    begin = time.process_time()
-    program(problem, case, n_steps)
-    return (time.process_time() - begin) / n_steps
+def joined(file: Path, now: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows measured before; refuse those of another machine, size or set of versions."""
+    if not file.is_file():
+        return []
+    before = json.loads(file.read_text(encoding="utf-8"))
+    for name, value in now.items():
+        if before[name] != value:
+            raise SystemExit(
+                f"{file} was measured with another {name} ({before[name]}, now {value}); measure it again "
+                "without --join"
+            )
+    rows: list[dict[str, Any]] = before["rows"]
+    return rows
 
 
-def time_case(problem: Problem, case: Case) -> dict[str, Any]:
-    """Time both programs in turns: median CPU seconds per step, fixed costs of a call included."""
-    agreement = check_agreement(problem, case)
-    n_steps = {}
-    for name, program in PROGRAMS.items():
-        # Estimated twice: in two steps the fixed costs of a call would dominate.
-        count = 2
-        for _ in range(2):
-            seconds = seconds_per_step(program, problem, case, count)
-            count = max(2, min(5000, int(_SECONDS_PER_CASE / _ROUNDS / seconds)))
-        n_steps[name] = count
-    times: dict[str, list[float]] = {name: [] for name in PROGRAMS}
-    for _ in range(_ROUNDS):
-        for name, program in PROGRAMS.items():
-            times[name].append(seconds_per_step(program, problem, case, n_steps[name]))
-    median = {name: statistics.median(values) for name, values in times.items()}
-    n, P, d = problem.X.shape
-    bound = 4.0 * n * P * problem.size.n_filters * d * (case.n_inner + 1) / gemm_rate(problem)
-    return {
-        "size": problem.size.name,
-        "case": case.name,
-        "steps_per_second": 1.0 / median["featsim"],
-        "times_faster_than_numpy": median["numpy"] / median["featsim"],
-        "share_of_dgemm_bound": bound / median["featsim"],
-        "largest_difference": agreement,
-    }
+def write(result: dict[str, Any], folder: Path, order: list[str]) -> None:
+    """Write the results, in the order of the keys."""
+    result["rows"].sort(key=lambda row: order.index(row["key"]))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "bench.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    (folder / "bench.md").write_text(markdown(result), encoding="utf-8")
 
 
-def _peak(name: str, problem: Problem, case: Case) -> float:
-    """Return by how many MB a short run raises the peak memory of a fresh process."""
-    warm = make_problem(SIZES[0])
-    PROGRAMS[name](warm, case, 2)
-    scale = 1024.0 if sys.platform == "linux" else 1024.0**2
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    PROGRAMS[name](problem, case, 2)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / scale
-
-
-def peak_memory(problem: Problem, case: Case) -> dict[str, float]:
-    """Return the extra peak memory of each program, in MB, each in a process of its own."""
-    context = multiprocessing.get_context("spawn")
-    peaks = {}
-    for name in PROGRAMS:
-        with context.Pool(1) as pool:
-            peaks[name] = pool.apply(_peak, (name, problem, case))
-    return peaks
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """Return the results as a Markdown table."""
-    lines = [
-        "| size | case | steps/s | x NumPy | % of naive dgemm bound | peak MB, featsim / NumPy |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        memory = row["peak_megabytes"]
-        lines.append(
-            f"| {row['size']} | {row['case']} | {row['steps_per_second']:.4g} "
-            f"| {row['times_faster_than_numpy']:.2f} | {100 * row['share_of_dgemm_bound']:.0f} "
-            f"| {memory['featsim']:.0f} / {memory['numpy']:.0f} |"
-        )
-    return "\n".join(lines)
-
-
-def main() -> None:
-    """Run the benchmark and write its table."""
+def arguments() -> argparse.Namespace:
+    """Return the command line, checked."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--results", type=Path, default=Path("results"), help="folder for bench.json and bench.md"
-    )
+    parser.add_argument("--results", type=Path, default=Path("results"), help="folder for what is written")
     group = parser.add_mutually_exclusive_group()
-    group.add_argument("--quick", action="store_true", help="tiny only")
-    group.add_argument("--full", action="store_true", help="all four sizes")
-    options = parser.parse_args()
-    sizes = SIZES[:1] if options.quick else (SIZES if options.full else SIZES[:3])
-    rows = []
-    with threadpool_limits(1, user_api="blas"):
-        for size in sizes:
-            for case in CASES:
-                # The attacked large runs are cut to n = 250, as in the reference measurements.
-                cut = 250 if size.name == "large" and case.norm else None
-                problem = make_problem(size, cut)
-                row = time_case(problem, case)
-                row["peak_megabytes"] = peak_memory(problem, case)
-                rows.append(row)
-                print(table(rows).splitlines()[-1] if len(rows) > 1 else table(rows), flush=True)
-    result = {
-        "sizes": [dataclasses.asdict(size) for size in sizes],
-        "rows": rows,
-        "versions": version_report(),
-    }
-    options.results.mkdir(parents=True, exist_ok=True)
-    machine = (
-        f"{os.cpu_count()} CPUs seen, 1 thread used; CPU seconds, median of {_ROUNDS} interleaved rounds"
+    group.add_argument("--quick", action="store_true", help="small problems, a few steps: does it work?")
+    group.add_argument("--full", action="store_true", help="longer runs, more rounds, denser curves")
+    parser.add_argument(
+        "--only",
+        metavar="KEY",
+        action="append",
+        help="rows to measure, such as 'patches/tiny/*', 'symmetric/*' or 'curves/n/*'; may be repeated",
     )
-    (options.results / "bench.json").write_text(json.dumps(result, indent=1))
-    (options.results / "bench.md").write_text(f"{table(rows)}\n\n{machine}.\n")
-    print(f"\n{machine}.")
+    parser.add_argument("--join", action="store_true", help="keep the rows measured before in --results")
+    parser.add_argument("--peers", nargs="*", default=None, help="peers beside NumPy, of: torch jax")
+    parser.add_argument("--threads", type=int, default=1, help="threads of every program")
+    parser.add_argument("--table", type=Path, help="write the table for the documentation here too")
+    options = parser.parse_args()
+    here = installed()
+    for name in options.peers or ():
+        if name not in ("torch", "jax"):
+            parser.error(f"--peers must be of torch, jax; got {name}")
+        if name not in here:
+            parser.error(f"--peers {name} is not installed; pip install '.[bench]'")
+    if not 1 <= options.threads <= (os.cpu_count() or 1):
+        parser.error(f"--threads must be in [1, {os.cpu_count()}], got {options.threads}")
+    return options
+
+
+def main() -> int:
+    """Measure the rows asked for, and write all there are."""
+    options = arguments()
+    size = "quick" if options.quick else ("full" if options.full else "default")
+    order = list(tasks(size, ["*"]))
+    chosen = tasks(size, options.only or ["*"])
+    here = installed()
+    names = here if options.peers is None else ["featsim", "numpy", *options.peers]
+    for absent in {"torch", "jax"} - set(names):
+        print(f"{absent} takes no part{'' if absent in here else ': it is not installed'}", flush=True)
+    begin = time.perf_counter()
+    peers = [Peer(name, options.threads) for name in names]
+    try:
+        result = stamp(peers, size, options.threads)
+        rows = joined(options.results / "bench.json", result) if options.join else []
+        result |= {"date": datetime.date.today().isoformat(), "rows": rows}
+        for key, task in chosen.items():
+            row = task(peers, options.threads)
+            rows[:] = [*(other for other in rows if other["key"] != key), row]
+            print(line(row), flush=True)
+            write(result, options.results, order)
+    except DisagreementError as error:
+        print(f"the programs disagree: {error}", file=sys.stderr)
+        return 1
+    finally:
+        for peer in peers:
+            peer.close()
+    write(result, options.results, order)
+    draw(result, options.results / "bench.png")
+    if options.table:
+        options.table.write_text(restructured(result), encoding="utf-8")
+    print(f"\n{summary(rows)} {time.perf_counter() - begin:.0f} s; see {options.results / 'bench.md'}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
