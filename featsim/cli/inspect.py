@@ -128,7 +128,7 @@ def _print(path: str, trace: Trace, view: Trace, at: int | None) -> None:
         which = f"step {at}" if at is not None else f"last record, step {summary['last_step']}"
         print(f"\nvalues ({which})")
     print(_value_table(_arrays(view, at)))
-    for line in _winner_lines(_summary(view)["winners"]):
+    for line in [*_winner_lines(_summary(view)["winners"]), *_passage_lines(summary["passages"])]:
         print(line)
     print("\nconfiguration")
     _print_pairs(dict(flat(trace.spec)))
@@ -165,6 +165,16 @@ def _winner_lines(winners: list[dict[str, Any]]) -> list[str]:
         largest = ", ".join(f"{name} {number(value)}" for name, value in entry["largest"].items())
         won = f"{entry['winner']} (neuron {entry['neuron']})" if entry["winner"] else "none"
         lines.append(f"  class {entry['class']}: {won}; largest {largest}")
+    return lines
+
+
+def _passage_lines(passages: list[dict[str, Any]]) -> list[str]:
+    if not passages:
+        return []
+    lines = ["", "first recorded step at a level (median over entries)"]
+    for entry in passages:
+        step = "never" if entry["step"] is None else f"step {number(entry['step'])}"
+        lines.append(f"  {entry['quantity']} >= {number(entry['level'])}: {step}")
     return lines
 
 

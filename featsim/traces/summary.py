@@ -1,4 +1,4 @@
-"""A trace in numbers: what was recorded, where it ended, which feature won."""
+"""A trace in numbers: what was recorded, where it ended, which feature won, when levels were reached."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ def summarise(trace: Trace) -> dict[str, Any]:
     -------
     dict
         `status`, `message`, `n_records`, `first_step`, `last_step` (None without
-        records), `arrays`, `winners`. `arrays` maps each name to its `shape`, `axes`,
+        records), `arrays`, `winners`, `passages`. `arrays` maps each name to its `shape`, `axes`,
         `dtype`, and `final`: count, mean, sd, min and max over the finite entries of the
         last record (over the whole array without a step axis), and `n_nonfinite`.
         `winners` has a dict per class: `class`, `winner` (the competing array with
         the largest entry at the last record; None if equal or not finite),
-        `neuron` (where), and `largest` (the largest entry of each).
+        `neuron` (where), and `largest` (the largest entry of each). `passages` has a dict
+        per quantity that has a level to reach: see :func:`passages`.
     """
     arrays = {
         name: {
@@ -51,6 +52,7 @@ def summarise(trace: Trace) -> dict[str, Any]:
         "last_step": int(trace.steps[-1]) if recorded else None,
         "arrays": arrays,
         "winners": winners(trace),
+        "passages": passages(trace),
     }
 
 
@@ -103,4 +105,30 @@ def winners(trace: Trace) -> list[dict[str, Any]]:
                 "largest": {name: float(value) for name, value in zip(names, column, strict=True)},
             }
         )
+    return result
+
+
+def passages(trace: Trace) -> list[dict[str, Any]]:
+    """Return when the quantities of ``meta["levels"]`` first reached their levels.
+
+    Parameters
+    ----------
+    trace : Trace
+        ``meta["levels"]`` maps names of arrays over steps to numbers.
+
+    Returns
+    -------
+    list of dict
+        `quantity`, `level`, `step`: the first recorded step at the level or above, None if there is none;
+        of an array with further axes the median over its entries, one that never gets there being last.
+    """
+    result = []
+    for name, level in trace.meta.get("levels", {}).items():
+        if trace.axes.get(name, ())[:1] != ("step",) or not trace.n_records or not trace[name].size:
+            continue
+        reached = trace[name].reshape(trace.n_records, -1) >= level
+        first = np.where(reached.any(axis=0), trace.steps[reached.argmax(axis=0)], np.inf)
+        with np.errstate(invalid="ignore"):  # the mean of two infinities
+            step = float(np.median(first))
+        result.append({"quantity": name, "level": level, "step": step if np.isfinite(step) else None})
     return result

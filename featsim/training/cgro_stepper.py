@@ -11,6 +11,7 @@ from featsim.attacks import SignalAttack
 from featsim.data import PatchData, SignalNoiseData
 from featsim.kernels import signal_noise as kernel
 from featsim.models import PowerNetworkSpec
+from featsim.theory.cgro import REACHED
 from featsim.traces import STANDARD_AXES
 from featsim.training.cgro_plan import plan_objective
 from featsim.training.cgro_record import (
@@ -65,9 +66,10 @@ class CgroStepper:
             **{name: AXES.get(name, ("step",)) for name in self.quantities},
             **{name: STANDARD_AXES[name] for name in ("weight_steps", "weights", "final_weights")},
         }
-        self.meta: dict[str, Any] = {}
+        levels = {name: REACHED for name in ("signal_score", "memorisation") if name in self.quantities}
+        self.meta: dict[str, Any] = {"levels": levels} if levels else {}
         if self._radius is not None:
-            self.meta = {"radius": self._radius, "attacked_weight": self._plan.weight}
+            self.meta |= {"radius": self._radius, "attacked_weight": self._plan.weight}
 
     @classmethod
     def start(

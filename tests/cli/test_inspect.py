@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from featsim import load_trace
+from featsim import Trace, load_trace
 
 
 @pytest.fixture
@@ -158,3 +158,13 @@ def test_files_that_are_no_traces(featsim, trace, tmp_path):
 def test_folder_of_traces_names_them(featsim, trace):
     code, _, err = featsim("inspect", trace.parent)
     assert code == 2 and "name one of standard-seed-000.npz" in err
+
+
+def test_levels_that_a_theory_names_are_reported(featsim, tmp_path):
+    arrays = {"steps": np.arange(4), "score": np.array([0.0, 0.5, 1.5, 2.0]), "noise": np.zeros((4, 3))}
+    axes = {"score": ("step",), "noise": ("step", "sample")}
+    trace = Trace(arrays, axes, meta={"levels": {"score": 1.0, "noise": 1.0, "absent": 1.0}})
+    path = trace.save(tmp_path / "x.npz")
+    code, out, _ = featsim("inspect", path)
+    assert code == 0 and "score >= 1: step 2" in out and "noise >= 1: never" in out
+    assert "absent" not in out

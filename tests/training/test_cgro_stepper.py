@@ -10,6 +10,7 @@ from featsim.attacks import FeatureAttack, SignalAttack, fgm, pgd
 from featsim.data import SignalNoiseSpec, patch_data
 from featsim.models import PowerNetworkSpec
 from featsim.scenarios import get_scenario
+from featsim.theory.cgro import detect_phases
 from featsim.threats import Threat
 from featsim.traces import load_trace
 from featsim.training import Mixture, Recording, Schedule, resume, train
@@ -46,6 +47,17 @@ def test_every_quantity_of_the_theory_is_recorded(data, rng):
     assert full["noise_coef"].shape == (2, 8, 2, 4)
     assert trace.meta["radius"] == 1.9
     assert trace.meta["attacked_weight"] == 1.0
+
+
+def test_summary_gives_the_times_of_the_phases():
+    trace = get_scenario("cgro/A").with_settings({"data.n_fresh": 0}).run("adversarial", 0)
+    phases = detect_phases(trace)
+    assert trace.summary()["passages"] == [
+        {"quantity": "signal_score", "level": 1.0, "step": phases.signal_step},
+        {"quantity": "memorisation", "level": 1.0, "step": phases.memorisation_step},
+    ]
+    early = trace.select(steps=range(int(phases.signal_step) + 5))
+    assert early.summary()["passages"][1]["step"] is None
 
 
 def test_signal_score_of_the_odd_network_is_alpha_to_the_q_times_u(data, rng):

@@ -3,9 +3,10 @@
 from featsim.theory.cgro.closure import ClosureStart, ClosureTrace, closure_from_weights
 from featsim.theory.cgro.flow import ClosureFlow, FlowTrace, closure_flow
 from featsim.theory.cgro.laws import StageLaws, attacked_power, blow_up_time, largest_start
-from featsim.theory.cgro.phases import Phases, detect_phases
+from featsim.theory.cgro.phases import REACHED, Phases, detect_phases
 
 __all__ = [
+    "REACHED",
     "ClosureFlow",
     "ClosureStart",
     "ClosureTrace",
