@@ -185,12 +185,15 @@ def lottery(run: Run) -> dict[str, float]:
     parts = split_neurons(run.trace.final_weights, data.dictionary, data.label_weights)
     signed = initial_weights(run)[0] @ data.dictionary * np.sign(data.label_weights)
     above = signed > np.take_along_axis(signed, parts.winner[:, None], axis=1)
+    sure = sets.sure.any(axis=1)
     outside, pure = ~sets.potential.any(axis=1), parts.pure_weight**2
     shares = [float(pure[some].sum() / parts.energy[some].sum()) for some in (outside, ~outside)]
     return {
         "kept": float(np.mean(parts.winner == sets.favourite)),
         "five": float(np.mean(above.sum(axis=1) < 5)),
         "outside": shares[0] / shares[1],
+        "sure_neurons": float(sure.sum()),
+        "sure_kept": float(np.sum(parts.winner[sure] == sets.sure[sure].argmax(axis=1))),
         "potential": float(sets.potential.sum(axis=0).mean() / sets.expected_potential),
         "sure": float(sets.sure.sum(axis=0).mean()),
     }

@@ -10,7 +10,7 @@ from featsim.claims.cases import Case, Measure, Outcome
 from featsim.claims.ledger import Claim, Criterion, Verdict
 from featsim.claims.purification import measures
 from featsim.claims.purification.measures import ENDS
-from featsim.claims.purification.purifying import ATTACKED, MIXTURE, N_SEEDS, A, runs, values
+from featsim.claims.purification.purifying import ATTACKED, MIXTURE, N_SEEDS, A, B, runs, values
 from featsim.claims.rules import as_measured, at_least, at_most, between
 from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import both, seeds, study
@@ -62,9 +62,19 @@ E12 = Claim(
 )
 
 
+_SURE = ("sure_kept", "sure_neurons")
+
+
 def _e14(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
     get: Callable[[str], list[float]] = lambda key: values(outcomes, LOTTERY, "standard", A, key)  # noqa: E731
+    kept = {
+        f"share of sure neurons that keep their feature, {name}": statistics.proportion(
+            *(round(sum(values(outcomes, LOTTERY, "standard", regime, key))) for key in _SURE)
+        )
+        for name, regime in (("A", A), ("B", B))
+    }
     return {
+        **kept,
         "share of neurons won by their largest signed initial coordinate": statistics.mean(get("kept")),
         "mean size of a potential set / expectation": statistics.mean(get("potential")),
         "share won by one of their five largest": statistics.mean(get("five")),
@@ -84,13 +94,15 @@ E14 = Claim(
             as_measured(0.508, 0.049, 5),
             f"far above chance, 1/d = {1 / 80:.4f}",
         ),
+        Criterion("share of sure neurons that keep their feature, A", at_least(0.5), "1: they must win"),
+        Criterion("share of sure neurons that keep their feature, B", at_least(0.9), "1: they must win"),
         Criterion("share won by one of their five largest", at_least(0.8), "noisy: nearly always close"),
         Criterion(
             "pure share, neurons outside of all potential sets / others", at_most(1.0), "stay small or mixed"
         ),
         Criterion("mean size of a potential set / expectation", between(0.9, 1.1), "2 m Phi(-sqrt(c log d))"),
     ),
-    cases=runs("standard", LOTTERY, regimes=(A,)),
+    cases=runs("standard", LOTTERY, regimes=(A, B)),
     analyse=_e14,
 )
 E14_SURE = Claim(
