@@ -38,6 +38,7 @@ help: ## list the targets
 	@echo 'Variables:'
 	@echo '  QUICK=1        figures at test size, into figures/quick and results/quick'
 	@echo '  FULL=1         figures at full size, into figures/full and results/full'
+	@echo '  DATA=DIR       folder of MNIST, Fashion-MNIST, CIFAR-10, SVHN files for figures-images'
 	@echo '  JOBS=N         figures drawn at the same time (default: the number of cores)'
 	@echo '  PYTHON=...     the Python (3.11 to 3.13) that makes $(VENV); now $(PYTHON)'
 
@@ -107,6 +108,12 @@ $(FIGDIR)/%.png $(FIGDIR)/%.pdf $(RESDIR)/%.npz: experiments/plot_%.py $(SOURCES
 	@for file in $(FIGDIR)/$*.png $(FIGDIR)/$*.pdf $(RESDIR)/$*.npz; do \
 	  test -s $$file || { echo "experiments/plot_$*.py did not write $$file" >&2; exit 1; }; done
 	@touch -c $(FIGDIR)/$*.png $(FIGDIR)/$*.pdf $(RESDIR)/$*.npz
+
+# DATA=DIR holds the files of the sets as their authors publish them; the pictures are not for committing.
+.PHONY: figures-images
+figures-images: $(VENV)/.installed ## draw the figures on real images for the sets found under DATA=DIR
+	$(BIN)/python experiments/figures_images.py $(if $(DATA),--data $(DATA)) \
+	  --figures $(FIGDIR)/images --results $(RESDIR)/images$(if $(filter 1,$(QUICK)), --quick)
 
 claims: $(VENV)/.installed ## check every claim of the theories and print the ledger
 	$(BIN)/featsim claims

@@ -11,7 +11,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +38,10 @@ SIZES = ("quick", "default", "full")
 
 def run_figure(
     script: str,
-    configuration: Callable[[str], Config],
+    configuration: Callable[..., Config],
     compute: Callable[[Config, int], Arrays],
     draw: Callable[[Arrays, Config], Figure],
+    images: Sequence[str] = (),
 ) -> int:
     """Run a figure script with the arguments of the command line.
 
@@ -54,6 +55,9 @@ def run_figure(
         From configuration and number of processes to the arrays behind the figure.
     draw : callable
         From arrays and configuration to the figure.
+    images : sequence of str
+        Settings of real images that the figure can be drawn for, the default one first; the option
+        ``--images`` chooses among them and is handed to `configuration`.
 
     Returns
     -------
@@ -61,7 +65,7 @@ def run_figure(
         Exit status.
     """
     name = Path(script).stem.removeprefix("plot_")
-    options = _arguments(name)
+    options = _arguments(name, images)
     begin = time.monotonic()
     try:
         for folder in (options.figures, options.results):
@@ -70,7 +74,11 @@ def run_figure(
         print(error, file=sys.stderr)
         return 1
     size = "quick" if options.quick else "full" if options.full else "default"
-    config = plain_json({"figure": name, "size": size, **configuration(size)}, "configuration")
+    settings: dict[str, Any] = {}
+    if images:
+        settings["images"] = options.images
+        name += f"-{options.images}" if options.images != images[0] else ""
+    config = plain_json({"figure": name, "size": size, **configuration(size, **settings)}, "configuration")
     result = options.results / f"{name}.npz"
     arrays = _kept(result, config, Path(script))
     if arrays is None:
@@ -103,10 +111,12 @@ def load_figure_data(path: Path) -> tuple[Arrays, Config]:
     return arrays, header["config"]
 
 
-def _arguments(name: str) -> argparse.Namespace:
+def _arguments(name: str, images: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=f"Draw the figure {name}.")
     parser.add_argument("--figures", type=Path, default=Path("figures"), help="folder for PNG and PDF")
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder for the data")
+    if images:
+        parser.add_argument("--images", choices=images, default=images[0], help="default %(default)s")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="test size")
     size.add_argument("--full", action="store_true", help="full size: more seeds")

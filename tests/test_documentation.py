@@ -21,8 +21,11 @@ def _page(name: str) -> str:
 
 @pytest.mark.parametrize(
     "code",
-    [_readme(), *map(_page, ("quickstart.rst", "evaluation.rst", "convergence.rst", "gram_space.rst"))],
-    ids=["README", "quickstart", "evaluation", "convergence", "gram-space"],
+    [
+        _readme(),
+        *map(_page, ("quickstart.rst", "evaluation.rst", "convergence.rst", "gram_space.rst", "images.rst")),
+    ],
+    ids=["README", "quickstart", "evaluation", "convergence", "gram-space", "images"],
 )
 def test_examples_run_as_they_stand(code: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "import" in code

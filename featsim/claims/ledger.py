@@ -11,7 +11,7 @@ from typing import Any
 
 from featsim.claims.cases import Case, Outcome, run_cases
 from featsim.claims.rules import Rule
-from featsim.claims.statistics import Estimate
+from featsim.claims.statistics import Estimate, nothing
 from featsim.validation import check_bool, check_choice
 
 MARKS = ("[source]", "[recalled]", "[derived]", "[choice]", "[measured]")
@@ -26,12 +26,15 @@ class Verdict(enum.StrEnum):
         All, none or some of its criteria hold.
     VACUOUS : str
         Something could not be measured at this size.
+    SKIPPED : str
+        Not run: the data it needs are not here.
     """
 
     REPRODUCED = "reproduced"
     NOT_REPRODUCED = "not reproduced"
     PARTLY = "partly"
     VACUOUS = "vacuous at this size"
+    SKIPPED = "skipped"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +87,9 @@ class Claim:
     found : Verdict or None
         The verdict documented here where that is another one than expected; needs an explanation.
     explanation : str
-        Why it is not reproduced, where that is what is documented.
+        Why it differs.
+    missing : callable, optional
+        Says why the claim cannot be run here, such as for want of data; empty if it can.
 
     Raises
     ------
@@ -104,6 +109,7 @@ class Claim:
     control: bool = False
     found: Verdict | None = None
     explanation: str = ""
+    missing: Callable[[], str] | None = None
 
     def __post_init__(self) -> None:
         if self.id.count("/") != 1 or not all(self.id.split("/")):
@@ -183,6 +189,8 @@ class ClaimResult:
         Computing time; runs that several claims share are counted in each.
     digest : str
         SHA-256 fingerprint of every setting behind the result.
+    skipped : str
+        Why it was not run; empty if it was.
     """
 
     claim: Claim
@@ -191,10 +199,13 @@ class ClaimResult:
     quick: bool
     seconds: float
     digest: str
+    skipped: str = ""
 
     @property
     def verdict(self) -> Verdict:
         """All criteria hold: reproduced; none: not reproduced; some: partly; any unmeasured: vacuous."""
+        if self.skipped:
+            return Verdict.SKIPPED
         if any(finding.estimate.n == 0 for finding in self.findings):
             return Verdict.VACUOUS
         held = [finding.holds for finding in self.findings]
@@ -204,8 +215,8 @@ class ClaimResult:
 
     @property
     def as_expected(self) -> bool:
-        """Whether the verdict is the one the theory leads one to expect."""
-        return self.verdict == self.claim.expected
+        """Whether the verdict is the one the theory leads one to expect, or the claim was not run."""
+        return bool(self.skipped) or self.verdict == self.claim.expected
 
     @property
     def as_documented(self) -> bool:
@@ -214,6 +225,8 @@ class ClaimResult:
         With fewer seeds a deviation that the claim explains may not show: at the quick size the expected
         verdict will do as well.
         """
+        if self.skipped:
+            return True
         return self.verdict == self.claim.documented or (self.quick and self.as_expected)
 
     @property
@@ -242,6 +255,7 @@ class ClaimResult:
             "documented": str(claim.documented),
             "as_documented": self.as_documented,
             "explanation": claim.explanation,
+            "skipped": self.skipped,
             "size": "quick" if self.quick else "default",
             "seconds": round(self.seconds, 3),
             "settings_digest": self.digest,
@@ -285,12 +299,21 @@ def run_claims(
     """
     check_bool("quick", quick)
     chosen = list(claims)
-    asked = [list(claim.cases(quick)) for claim in chosen]
+    reasons = [claim.missing() if claim.missing is not None else "" for claim in chosen]
+    asked = [
+        [] if reason else list(claim.cases(quick)) for claim, reason in zip(chosen, reasons, strict=True)
+    ]
     outcomes = iter(run_cases([case for cases in asked for case in cases], jobs=jobs, progress=progress))
     return [
-        judge(claim, [next(outcomes) for _ in cases], quick)
-        for claim, cases in zip(chosen, asked, strict=True)
+        _not_run(claim, reason, quick) if reason else judge(claim, [next(outcomes) for _ in cases], quick)
+        for claim, cases, reason in zip(chosen, asked, reasons, strict=True)
     ]
+
+
+def _not_run(claim: Claim, reason: str, quick: bool) -> ClaimResult:
+    """Return the result of a claim that cannot be run here."""
+    findings = tuple(Finding(criterion, nothing(), False) for criterion in claim.criteria)
+    return ClaimResult(claim, findings, 0, quick, 0.0, "", skipped=reason)
 
 
 def judge(claim: Claim, outcomes: Sequence[Outcome], quick: bool = False) -> ClaimResult:

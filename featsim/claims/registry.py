@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from featsim.claims import cgro, convergence, gram_space, purification, structured_data
+from featsim.claims import cgro, convergence, gram_space, images, purification, structured_data
 from featsim.claims.ledger import Claim
 
 _ALL = {
@@ -16,6 +16,7 @@ _ALL = {
         *cgro.CLAIMS,
         *convergence.CLAIMS,
         *gram_space.CLAIMS,
+        *images.CLAIMS,
     )
 }
 

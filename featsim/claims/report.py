@@ -52,6 +52,9 @@ def format_table(results: Sequence[ClaimResult]) -> str:
             f"{mark} {result.claim.id:{wide}}  {str(result.verdict).upper():14}  "
             f"{result.claim.mark} {result.claim.scenario} ({', '.join(facts)})"
         )
+        if result.skipped:
+            lines.append(f"     {result.skipped}")
+            continue
         for finding in result.findings:
             lines.append(
                 f"  {'  ' if finding.holds else ' x'} {finding.criterion.quantity} "
@@ -116,7 +119,9 @@ def _markdown(entries: Sequence[Mapping[str, Any]]) -> str:
             entry["mark"],
             measured,
             entry["rule"],
-            f"**{entry['verdict']}**" + (" (quick)" if entry["size"] == "quick" else ""),
+            f"**{entry['verdict']}**"
+            + (f": {entry['skipped']}" if entry.get("skipped") else "")
+            + (" (quick)" if entry["size"] == "quick" else ""),
             entry["expected"],
             str(entry["n_seeds"]),
         )
@@ -168,6 +173,8 @@ def write_ledger(results: Sequence[ClaimResult], folder: str | os.PathLike[str])
     versions, date = version_report(), datetime.now(UTC).isoformat(timespec="seconds")
     for result in results:
         old = entries.get(result.claim.id)
+        if result.skipped and old is not None:
+            continue
         if old is None or not result.quick or old["size"] == "quick":
             entries[result.claim.id] = {**result.to_dict(), "date": date, "versions": versions}
     merged = sorted(entries.values(), key=lambda entry: position(entry["id"]))

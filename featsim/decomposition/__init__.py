@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from featsim.decomposition.filters import filter_statistics, low_frequency_share, matched_cosines
 from featsim.decomposition.mixtures import (
     NeuronParts,
     keep_pure,
@@ -26,8 +27,11 @@ __all__ = [
     "Purification",
     "feature_coefficients",
     "feature_logits",
+    "filter_statistics",
     "keep_pure",
     "lottery_sets",
+    "low_frequency_share",
+    "matched_cosines",
     "nonrobust_share",
     "own_coefficients",
     "part_vectors",

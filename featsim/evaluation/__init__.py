@@ -1,6 +1,15 @@
 """Evaluation: attacks and certificates on one model, robust accuracy as an interval."""
 
 from featsim.certificates import certify_model
+from featsim.evaluation.constructed import (
+    MatchedImages,
+    image_gradients,
+    match_scores,
+    other_class_images,
+    perturbation_images,
+    random_targets,
+    targeted_perturbation,
+)
 from featsim.evaluation.evaluate import Evaluation, RobustAccuracy, evaluate
 from featsim.evaluation.flatness import (
     Flatness,
@@ -30,6 +39,7 @@ __all__ = [
     "Flatness",
     "LinePopulation",
     "MaskingReport",
+    "MatchedImages",
     "PartAccuracy",
     "Population",
     "PopulationAccuracy",
@@ -44,14 +54,20 @@ __all__ = [
     "default_suite",
     "evaluate",
     "feature_population",
+    "image_gradients",
     "line_flatness",
     "line_flip_distance",
     "line_population",
     "line_profile",
     "masking_report",
+    "match_scores",
+    "other_class_images",
     "part_accuracy",
+    "perturbation_images",
     "population",
+    "random_targets",
     "robust_interval",
     "robustness",
     "strongest_attack",
+    "targeted_perturbation",
 ]

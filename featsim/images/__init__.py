@@ -9,11 +9,14 @@ from featsim.images.image_set import ImageSet
 from featsim.images.inventory import SplitReport, is_available, verify
 from featsim.images.loading import SETS, load
 from featsim.images.patching import ImagePatchSpec, Patching, mean_image, patch_images, unstandardise
-from featsim.images.sampling import ImageDataSpec
+from featsim.images.sampling import EVEN_OR_ODD, LOW_OR_HIGH, ImageCodeSpec, ImageDataSpec
 from featsim.images.slice_sampling import SliceImageSpec
 
 __all__ = [
+    "EVEN_OR_ODD",
+    "LOW_OR_HIGH",
     "SETS",
+    "ImageCodeSpec",
     "ImageDataSpec",
     "ImageFileError",
     "ImagePatchSpec",

@@ -100,6 +100,35 @@ class ImageSet:
             raise ValueError(f"index must select at least one of the {self.n_images} images, got none")
         return dataclasses.replace(self, X=self.X[rows], y=self.y[rows], index=self.index[rows])
 
+    def averaged(self, block: int) -> ImageSet:
+        """Return smaller images: means over square blocks of pixels.
+
+        Parameters
+        ----------
+        block : int
+            Side of a block, at least 1; must divide height and width.
+
+        Returns
+        -------
+        ImageSet
+            Images of 1/`block` the height and width.
+
+        Raises
+        ------
+        ValueError
+            If `block` does not divide the sides.
+        """
+        block = check_integer("block", block, minimum=1)
+        height, width, channels = self.image_shape
+        if height % block or width % block:
+            raise ValueError(f"block must divide height and width {(height, width)}, got {block}")
+        cut = self.X.reshape(-1, height // block, block, width // block, block, channels)
+        return dataclasses.replace(self, X=cut.mean(axis=(2, 4)))
+
+    def grey(self) -> ImageSet:
+        """Return grey images: the mean of the channels."""
+        return dataclasses.replace(self, X=self.X.mean(axis=3, keepdims=True))
+
     def relabel(self, groups: Sequence[Sequence[int]]) -> ImageSet:
         """Merge classes into new ones, numbered 0, 1, .. in the order given.
 

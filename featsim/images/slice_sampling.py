@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from featsim.data import PointData, on_slice, point_data
+from featsim.images.image_set import ImageSet
 from featsim.images.loading import load
 from featsim.specs import Spec
 from featsim.validation import check_generator, check_integer, check_real
@@ -28,6 +29,8 @@ class SliceImageSpec(Spec):
         Labels in the image set of the points with sign -1 and +1.
     constant : float
         Last coordinate c in [0, 1).
+    block : int
+        Side of the square blocks of pixels that are averaged first.
 
     Raises
     ------
@@ -45,6 +48,7 @@ class SliceImageSpec(Spec):
     images: str = "digits"
     classes: tuple[int, int] = (3, 8)
     constant: float = 0.5
+    block: int = 1
 
     def __post_init__(self) -> None:
         classes = tuple(check_integer("classes", label, minimum=0) for label in self.classes)
@@ -55,6 +59,12 @@ class SliceImageSpec(Spec):
         if constant >= 1.0:
             raise ValueError(f"constant must be < 1, got {constant:g}")
         object.__setattr__(self, "constant", constant)
+        object.__setattr__(self, "block", check_integer("block", self.block, minimum=1))
+
+    def pool(self) -> ImageSet:
+        """Return the training images, at the size that is asked for."""
+        images = load(self.images, "train")
+        return images.averaged(self.block) if self.block > 1 else images
 
     def sample(self, n_samples: int, rng: np.random.Generator) -> PointData:
         """Draw images.
@@ -80,7 +90,7 @@ class SliceImageSpec(Spec):
         n = check_integer("n_samples", n_samples, minimum=2)
         if n % 2:
             raise ValueError(f"n_samples must be even for two equal halves of labels, got {n}")
-        pool, chosen = load(self.images, "train"), []
+        pool, chosen = self.pool(), []
         for label in self.classes:
             own = np.flatnonzero(pool.y == label)
             if len(own) < n // 2:

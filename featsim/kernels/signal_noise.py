@@ -390,9 +390,7 @@ def closure_field(
         gain = y * q * (1.0 - weight) * _residual(y * signal + memory) / n
         gain_attacked = y * q * weight * _residual(y * attacked + memory) / n
         for a in range(m):
-            du[a] += signs[a] * (
-                gain * strength * y * z_powers[a] + gain_attacked * place * moved_powers[a]
-            )
+            du[a] += signs[a] * (gain * strength * y * z_powers[a] + gain_attacked * place * moved_powers[a])
         for p in range(s * J, (s + 1) * J):
             for a in range(m):
                 dc[p, a] = signs[a] * (gain + gain_attacked) * powers[p, a]

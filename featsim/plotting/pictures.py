@@ -10,13 +10,13 @@ from featsim.validation import check_array
 
 
 def draw_image(ax: Axes, image: npt.ArrayLike) -> Axes:
-    """Draw a grey image, 0 white and 1 black, without ticks.
+    """Draw an image without ticks: grey with 0 white and 1 black, or colour.
 
     Parameters
     ----------
     ax : Axes
         Where to draw.
-    image : array_like, shape (H, W)
+    image : array_like, shape (H, W) or (H, W, 3)
         Pixels in [0, 1].
 
     Returns
@@ -24,7 +24,10 @@ def draw_image(ax: Axes, image: npt.ArrayLike) -> Axes:
     Axes
         `ax`.
     """
-    ax.imshow(check_array("image", image, ("H", "W")), cmap="gray_r", vmin=0.0, vmax=1.0)
+    if np.ndim(image) == 3:
+        ax.imshow(check_array("image", image, ("H", "W", 3)))
+    else:
+        ax.imshow(check_array("image", image, ("H", "W")), cmap="gray_r", vmin=0.0, vmax=1.0)
     return _bare(ax)
 
 

@@ -17,6 +17,7 @@ from featsim.training.schedule import Recording, Schedule
 from featsim.training.stepper import Chunk, Stepper
 from featsim.training.time_schedules import FlowSchedule, RelativeSchedule
 from featsim.training.train import resume, train
+from featsim.training.whitening import WhiteningSchedule, whitening_matrix
 
 __all__ = [
     "Adam",
@@ -31,6 +32,7 @@ __all__ = [
     "RunSpec",
     "Schedule",
     "Stepper",
+    "WhiteningSchedule",
     "kernel_adversarial",
     "kernel_descent",
     "kernel_recursion",
@@ -38,4 +40,5 @@ __all__ = [
     "linear_descent",
     "resume",
     "train",
+    "whitening_matrix",
 ]

@@ -18,6 +18,7 @@ from featsim.training.last_iterate import check_last_iterate
 from featsim.training.run_inputs import check_batches, choose_quantities, locked, step_flags
 from featsim.training.run_spec import RunSpec
 from featsim.training.stepper import Arrays, Chunk
+from featsim.training.whitening import WhiteningSchedule, whitening_matrix
 from featsim.validation import FloatArray, IntArray, check_array
 
 _TABLES = ("robust_table", "nonrobust_table")
@@ -151,6 +152,10 @@ class PatchStepper:
         self._step_size = spec.schedule.step_size
         known = data.robust_features is not None and data.nonrobust_features is not None
         self._features = data.features if known else np.empty((0, data.dim))
+        self._metric = None
+        if isinstance(spec.schedule, WhiteningSchedule):
+            whitening = whitening_matrix(data, spec.schedule.floor)
+            self._metric = whitening @ whitening
         self.quantities = choose_quantities(spec.recording.quantities, self.available(), _TABLES)
         self._totals = self._own_features()
         self.axes: Mapping[str, tuple[str, ...]] = {
@@ -183,6 +188,8 @@ class PatchStepper:
             raise ValueError("rng must be given when the schedule draws minibatches; or give batches")
         if initial_weights is None and rng is not None:
             initial_weights = spec.model.initial_weights(data.n_classes, data.dim, rng)
+            if isinstance(spec.schedule, WhiteningSchedule):  # drawn for the whitened patches
+                initial_weights = initial_weights @ whitening_matrix(data, spec.schedule.floor)
         if batches is None:
             # Full batch draws nothing, so any generator will do.
             batches = spec.schedule.draw_batches(data.n_samples, rng or np.random.default_rng(0))
@@ -235,7 +242,20 @@ class PatchStepper:
 
     def advance(self, state: Arrays, first: int, last: int, record: IntArray, keep: IntArray) -> Chunk:
         """Do the updates first..last-1; see :class:`featsim.training.stepper.Stepper`."""
-        return self._run(state, first, last, record, keep, update=True)
+        if self._metric is None:
+            return self._run(state, first, last, record, keep, update=True)
+        chunks: list[Chunk] = []
+        for step in range(first, last):
+            chunk = self._run(state, step, step + 1, record[record == step], keep[keep == step], update=True)
+            # The plain update, seen through the metric.
+            moved = (chunk.state["weights"] - state["weights"]) @ self._metric
+            state = {"weights": state["weights"] + moved}
+            chunks.append(chunk)
+            if chunk.n_done == 0:
+                break
+        names = chunks[0].records
+        records = {name: np.concatenate([chunk.records[name] for chunk in chunks]) for name in names}
+        return Chunk(n_done=sum(chunk.n_done for chunk in chunks), records=records, state=state)
 
     def observe(self, state: Arrays, step: int, record: bool, keep: bool) -> Chunk:
         """Record the state before `step` without an update."""

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from featsim.images import ImageDataSpec, Patching, SliceImageSpec, load, patch_images, unstandardise
+from featsim.images import (
+    ImageCodeSpec,
+    ImageDataSpec,
+    Patching,
+    SliceImageSpec,
+    load,
+    patch_images,
+    unstandardise,
+)
 from featsim.scenarios import get_scenario
 from featsim.specs import spec_from_dict
 from featsim.training import Recording
@@ -86,3 +94,38 @@ def test_two_classes_of_images_become_points_of_the_slice():
 def test_impossible_points_of_images_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_smaller_and_grey_images():
+    images = load("digits", "test", n=7)
+    small = images.averaged(2)
+    assert small.image_shape == (4, 4, 1)
+    np.testing.assert_allclose(small.X[3, 1, 2, 0], images.X[3, 2:4, 4:6, 0].mean())
+    np.testing.assert_array_equal(small.grey().X, small.X)
+    with pytest.raises(ValueError, match=r"block must divide height and width \(8, 8\), got 3"):
+        images.averaged(3)
+    spec = ImageDataSpec(images="digits", block=2, patching=Patching())
+    data = spec.sample(20, np.random.default_rng(1))
+    assert data.X.shape == (20, 1, 16)
+    np.testing.assert_allclose(spec.mean, load("digits").averaged(2).X.mean(axis=0))
+
+
+def test_images_as_codes():
+    spec = ImageCodeSpec(images="digits")
+    data = spec.sample(1000, np.random.default_rng(2))
+    order = np.random.default_rng(2).permutation(1300)[:1000]
+    pool = load("digits")
+    np.testing.assert_allclose(data.inputs, (pool.X - pool.X.mean(axis=0)).reshape(1300, -1)[order])
+    np.testing.assert_array_equal(data.y, pool.y[order] >= 5)
+    assert spec_from_dict(spec.to_dict()) == spec and data.spec == spec
+    assert spec.test(30).X.shape == (30, 1, 64)
+    with pytest.raises(ValueError, match="n_samples must be <= 1300"):
+        spec.sample(1301, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="groups must be two groups"):
+        ImageCodeSpec(groups=None)
+
+
+def test_missing_files_are_reported_by_a_scenario(monkeypatch, tmp_path):
+    monkeypatch.setenv("FEATSIM_DATA", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="featsim data fetch mnist"):
+        get_scenario("images/mnist14").run("standard")
