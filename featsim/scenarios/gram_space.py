@@ -91,7 +91,6 @@ def paper_exponents(
             "adversarial": Training(schedule=schedule, attack=Mixture(attack=attack, weight=_WEIGHT)),
         },
         evaluations=(attack, attack.replace(rule="worst")),
-        mark="source",
     )
 
 
