@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from featsim.claims import cgro, convergence, gram_space, images, purification, structured_data
+from featsim.claims import cgro, convergence, evaluation, gram_space, images, purification, structured_data
 from featsim.claims.ledger import Claim
 
 _ALL = {
@@ -17,6 +17,7 @@ _ALL = {
         *convergence.CLAIMS,
         *gram_space.CLAIMS,
         *images.CLAIMS,
+        *evaluation.CLAIMS,
     )
 }
 
