@@ -5,8 +5,8 @@ The symmetric network (320 neurons) on 8x8 UCI digits, mean subtracted and scale
 data, network and sizes here are choices, and there is no dictionary to decompose in. (a) Weights of the same
 neurons, initial, clean and purified, each on its own symmetric scale, those of the largest purified norm.
 (b) Cosines over the neurons of all seeds: expect w and w' close (0.707 dashed), and both nearly uncorrelated
-with w0 [source: talk abstract]. The first holds on average; those with w0 are smaller than for sparse codes at
-d = 80, and not small [measured]. (c) Accuracy on test images against the radius, under PGD (linear: exact):
+with w0 [source: talk abstract]. The first holds on average; those with w0 are smaller than for sparse codes
+at d = 80, and not small [measured]. (c) Accuracy on test images by radius, under PGD (linear: exact):
 of the clean and the purified net, and of the tangent kernel and the linear model trained on FGM at the same
 radius; on digits the tangent kernel is not far below the net [measured]. (d) Low-rank updates of the clean
 weights, and of the initial ones, by rank [topic: source]; that these fail is not reproduced here [measured].
