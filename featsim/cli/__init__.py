@@ -12,10 +12,10 @@ import sys
 from collections.abc import Sequence
 
 from featsim._version import __version__
-from featsim.cli import certify, claims, data, evaluate, inspect, resume, run, scenarios, version
+from featsim.cli import certify, claims, data, evaluate, inspect, resume, run, scenarios, version, warmup
 from featsim.cli.parser import EPILOG, INTERRUPTED, OK, USAGE, Parser, one_line
 
-_COMMANDS = (run, scenarios, inspect, evaluate, certify, resume, claims, data, version)
+_COMMANDS = (run, scenarios, inspect, evaluate, certify, resume, claims, data, version, warmup)
 _BAD_INPUT = (ValueError, TypeError, OSError, OverflowError, MemoryError, ImportError)
 _BROKEN_PIPE = 141
 

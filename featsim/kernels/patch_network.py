@@ -19,7 +19,8 @@ perturbation is held in one of three coordinates:
 * direct: delta itself, for l_inf and wherever d is small.
 * subspace: delta = Y E with the rows of E spanning the allowed directions.
 
-What a run does not need is not compiled: an argument that is None prunes its branches.
+What a run does not need is not compiled: an argument that is None prunes its branches. Arrays are copied
+in loops: for ``a[:] = b`` Numba compiles the message of an error that cannot occur, which takes seconds.
 """
 
 from __future__ import annotations
@@ -470,6 +471,14 @@ def _cast(source, target):
 
 
 @inner
+def _add(x, y, out):
+    """Out = x + y."""
+    for p in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            out[p, c] = x[p, c] + y[p, c]
+
+
+@inner
 def _gather(X, labels, counts, roles, index, P, rows, row_labels, row_counts, row_roles):
     """Copy the samples `index` to the front of a block."""
     for s in range(index.shape[0]):
@@ -549,7 +558,7 @@ def patch_trajectory(
             now_stats[:] = 0.0
             t_record += 1
         if keep_at[t]:
-            kept[t_keep] = W
+            _cast(W, kept[t_keep])
             t_keep += 1
         finite = _cast(W, now)
         if coefficients is not None:
@@ -622,10 +631,9 @@ def patch_trajectory(
                                     ascent == 1, whole, linf, step, unit, radius, dead,
                                 )  # fmt: skip
                                 if not subspace:
-                                    moved_x[:] = x
-                                    moved_x += Y
+                                    _add(x, Y, moved_x)
                             if subspace:
-                                Za[:] = Z
+                                _cast(Z, Za)
                                 multiply_right_transposed(directions, Y, 1.0, Za)
                             else:
                                 multiply_right_transposed(now, moved_x, 0.0, Za)
@@ -753,7 +761,8 @@ def feature_margins(Z, robust, labels, V, removed, written, k, m, shape, clean, 
         for target in range(k):
             if target == y:
                 continue
-            acc[:] = own
+            for a in range(K):
+                acc[a] = own[a]
             for p in range(P):
                 if robust[p]:
                     continue

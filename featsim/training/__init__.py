@@ -17,6 +17,7 @@ from featsim.training.schedule import Recording, Schedule
 from featsim.training.stepper import Chunk, Stepper
 from featsim.training.time_schedules import FlowSchedule, RelativeSchedule
 from featsim.training.train import resume, train
+from featsim.training.warmup import warm_up
 from featsim.training.whitening import WhiteningSchedule, whitening_matrix
 
 __all__ = [
@@ -40,5 +41,6 @@ __all__ = [
     "linear_descent",
     "resume",
     "train",
+    "warm_up",
     "whitening_matrix",
 ]

@@ -9,7 +9,8 @@ import featsim as package
 from featsim import get_scenario, scenario_names, version_report
 from featsim.cli import _COMMANDS, main
 
-COMMANDS = ("run", "scenarios", "inspect", "evaluate", "certify", "resume", "claims", "data", "version")
+COMMANDS = ("run", "scenarios", "inspect", "evaluate", "certify", "resume", "claims", "data")
+COMMANDS += ("version", "warmup")
 
 
 def test_help_lists_every_command(featsim):
@@ -25,6 +26,15 @@ def test_help_has_examples(featsim, command):
     code, out, _ = featsim(command, "--help")
     assert code == 0 and f"  featsim {command}" in out.partition("examples:")[2]
     assert max(map(len, out.splitlines())) <= 110
+
+
+def test_warmup_names_every_kernel_it_compiled(featsim):
+    code, out, _ = featsim("warmup")
+    assert code == 0
+    lines = out.splitlines()
+    assert len(lines) == 5 and lines[-1].startswith("in all")
+    seconds = [float(line.split()[-2]) for line in lines]
+    assert sum(seconds[:-1]) == pytest.approx(seconds[-1], abs=0.5)
 
 
 def test_version(featsim):
