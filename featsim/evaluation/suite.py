@@ -55,8 +55,8 @@ def default_suite(
     tuple of attack specs
         One step (FGM); twenty steps (PGD); then the strongest: exact for a linear model and on the signal
         line of a power network; the net of an arc on the circle slice (d = 3); compiled adaptive steps for
-        networks of one hidden layer, with the patch-separable search for smoothed ReLU; otherwise adaptive
-        steps against every rival, from clean point, steepest step, random points, filters and features as
+        networks of one hidden layer, the patch-separable search for smoothed ReLU with budgets per patch;
+        otherwise adaptive steps against every rival, from clean point, steepest step, random points, filters and features as
         far as the model and data have them.
     """
     samples = as_samples(data)
@@ -71,10 +71,10 @@ def default_suite(
         return (*weak, SignalAttack(radius=threat.radius, rule="worst"))
     pixels = getattr(samples.data, "pixel_map", None) is not None
     if neuron_sum(model) is not None and threat.subspace != "slice" and not pixels:
-        strong: list[Attack] = [NeuronAttack(threat=threat, n_random=n_random)]
         if isinstance(model, TwoLayerNetwork) and threat.scope == "patch":
-            strong.append(SeparableAttack(threat=threat))
-        return (*weak, *strong)
+            # Solves equal patches once, and every patch from the starts of the other.
+            return (*weak, SeparableAttack(threat=threat, n_random=n_random))
+        return (*weak, NeuronAttack(threat=threat, n_random=n_random))
     starts = ("clean", "steepest", *(["random"] if random else []), *directed_starts(model, samples, threat))
     return (*weak, AdaptiveAttack(threat=threat, n_random=n_random, starts=starts))
 
