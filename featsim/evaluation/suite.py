@@ -56,8 +56,8 @@ def default_suite(
         One step (FGM); twenty steps (PGD); then the strongest: exact for a linear model and on the signal
         line of a power network; the net of an arc on the circle slice (d = 3); compiled adaptive steps for
         networks of one hidden layer, the patch-separable search for smoothed ReLU with budgets per patch;
-        otherwise adaptive steps against every rival, from clean point, steepest step, random points, filters and features as
-        far as the model and data have them.
+        otherwise adaptive steps against every rival, from clean point, steepest step, random points,
+        filters and features as far as the model and data have them.
     """
     samples = as_samples(data)
     if isinstance(model, LinearModel):
