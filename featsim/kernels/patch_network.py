@@ -170,8 +170,8 @@ def _head(F, labels, judge, hard, loss, error, scratch):
             F[i, s] = e
             weight[s] += e
     for s in range(n):
-        # The difference is 0, or nan where the own score is infinite.
-        hard[s] = hard[s] - largest[s] + (hard[s] - hard[s])
+        # A comparison, because reassociation may cancel what only serves to make nan.
+        hard[s] = hard[s] - largest[s] if hard[s] < math.inf else math.nan
     for i in range(k):
         for s in range(n):
             F[i, s] /= weight[s]
