@@ -61,10 +61,15 @@ def _quantities(case: Case) -> tuple[str, ...]:
     return ("clean_loss", "clean_accuracy", *attacked)
 
 
+def _recording(case: Case, n_steps: int, *names: str) -> Recording:
+    """Record before every step. The state after the last one costs another attack, which no peer pays."""
+    return Recording(quantities=(*names, *_quantities(case)), at=tuple(range(n_steps)))
+
+
 def _stats(trace: Any, case: Case) -> np.ndarray:
-    """Return clean and attacked loss and accuracy of every step; the state after the last one is left out."""
+    """Return clean and attacked loss and accuracy of every step."""
     columns = [trace[name] for name in _quantities(case)]
-    return np.stack(columns if case.norm else columns * 2, axis=1)[:-1]
+    return np.stack(columns if case.norm else columns * 2, axis=1)
 
 
 def _patches(problem: PatchProblem, case: Case, n_steps: int) -> Callable[[], Arrays]:
@@ -85,12 +90,12 @@ def _patches(problem: PatchProblem, case: Case, n_steps: int) -> Callable[[], Ar
             data,
             schedule=Schedule(n_steps=n_steps, step_size=STEP_SIZE),
             attack=_attack(case),
-            recording=Recording(quantities=("robust_table", "nonrobust_table", *_quantities(case))),
+            recording=_recording(case, n_steps, "robust_table", "nonrobust_table"),
             initial_weights=problem.weights.reshape(k, size.width, size.dim),
         )
         table = np.concatenate([trace["robust_table"], trace["nonrobust_table"]], axis=3)
         return {
-            "coef": table[:-1].reshape(n_steps, size.n_filters, 2 * k),
+            "coef": table.reshape(n_steps, size.n_filters, 2 * k),
             "stats": _stats(trace, case),
             "weights": trace.final_weights.reshape(size.n_filters, size.dim),
         }
@@ -118,7 +123,7 @@ def _symmetric(problem: SymmetricProblem, case: Case, n_steps: int) -> Callable[
                 weight_decay=DECAY,
             ),
             attack=_attack(case),
-            recording=Recording(quantities=_quantities(case)),
+            recording=_recording(case, n_steps),
             initial_weights=problem.weights[None],
             batches=batches,
         )

@@ -9,6 +9,7 @@ number of threads. Programs take turns, and must agree before anything is timed.
 Writes bench.json, bench.md and bench.png. Rows can be measured in several goes:
     bench.py --only 'patches/tiny/*'
     bench.py --only 'patches/small/*' --join
+    bench.py --join --seconds 150          # what is not there yet, as much as fits
     bench.py --only nothing --join --table docs/benchmarks.rst
 """
 
@@ -32,7 +33,7 @@ from _bench_rows import DisagreementError, Effort, measure, workload_rows
 
 _EFFORTS = {
     "quick": (Effort(seconds=0.005, rounds=2), Effort(seconds=0.002, rounds=1)),
-    "default": (Effort(seconds=0.4, rounds=4), Effort(seconds=0.1, rounds=3)),
+    "default": (Effort(seconds=0.3, rounds=4), Effort(seconds=0.08, rounds=3)),
     "full": (Effort(seconds=2.0, rounds=7, expensive_rounds=3), Effort(seconds=0.5, rounds=5)),
 }
 
@@ -97,9 +98,18 @@ def arguments() -> argparse.Namespace:
         help="rows to measure, such as 'patches/tiny/*', 'symmetric/*' or 'curves/n/*'; may be repeated",
     )
     parser.add_argument("--join", action="store_true", help="keep the rows measured before in --results")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        help="begin no row after this time, and with --join none that is there already",
+    )
     parser.add_argument("--peers", nargs="*", default=None, help="peers beside NumPy, of: torch jax")
     parser.add_argument("--threads", type=int, default=1, help="threads of every program")
-    parser.add_argument("--table", type=Path, help="write the table for the documentation here too")
+    parser.add_argument(
+        "--table",
+        type=Path,
+        help="documentation: write the table here, and the figure into images/ beside it",
+    )
     options = parser.parse_args()
     here = installed()
     for name in options.peers or ():
@@ -128,7 +138,13 @@ def main() -> int:
         result = stamp(peers, size, options.threads)
         rows = joined(options.results / "bench.json", result) if options.join else []
         result |= {"date": datetime.date.today().isoformat(), "rows": rows}
+        known = {row["key"] for row in rows} if options.seconds else set()
         for key, task in chosen.items():
+            if key in known:
+                continue
+            if options.seconds and time.perf_counter() - begin > options.seconds:
+                print(f"no time for {key} and what follows; go on with --join", flush=True)
+                break
             row = task(peers, options.threads)
             rows[:] = [*(other for other in rows if other["key"] != key), row]
             print(line(row), flush=True)
@@ -143,6 +159,7 @@ def main() -> int:
     draw(result, options.results / "bench.png")
     if options.table:
         options.table.write_text(restructured(result), encoding="utf-8")
+        draw(result, options.table.parent / "images" / "benchmark.png")
     print(f"\n{summary(rows)} {time.perf_counter() - begin:.0f} s; see {options.results / 'bench.md'}")
     return 0
 
