@@ -32,6 +32,13 @@ SETS: dict[str, dict[str, Any]] = {
 """Look of each set of images in curves."""
 
 
+def sized(scenario: Scenario, size: str, n_steps: int) -> Scenario:
+    """Return the scenario, at test size with no more than `n_steps` steps of each training."""
+    if size != "quick":
+        return scenario
+    return scenario.with_settings({"schedule.n_steps": n_steps})
+
+
 def measure(
     function: Callable[..., Any], config: Config, jobs: int, *arguments: Any, warm: Scenario | None = None
 ) -> Arrays:

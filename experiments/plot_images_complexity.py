@@ -15,7 +15,7 @@ import sys
 
 import numpy as np
 from _figure import Arrays, Config, run_figure
-from _images import mean_sd, measure, name_images
+from _images import mean_sd, measure, name_images, sized
 from matplotlib.figure import Figure
 
 from featsim.claims.images.purification_measures import rivals
@@ -44,7 +44,8 @@ MEASURES = {
 def configuration(size: str, images: str = "digits") -> Config:
     """Return everything that determines the arrays."""
     setting = PURIFICATION_SETTINGS[images]
-    return {"scenario": setting.scenario, "n_test": setting.n_test, "seeds": list(range(SEEDS[size]))}
+    scenario = sized(setting.scenario, size, 200)
+    return {"scenario": scenario, "n_test": setting.n_test, "seeds": list(range(SEEDS[size]))}
 
 
 def compute(config: Config, jobs: int) -> Arrays:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from _figure import Arrays, Config, run_figure
-from _images import mean_sd, measure, name_images, picture, shown_epochs
+from _images import mean_sd, measure, name_images, picture, shown_epochs, sized
 from matplotlib.figure import Figure
 
 from featsim.claims.images.feature_measures import FeatureStudy, accuracies
@@ -36,9 +36,10 @@ EPOCHS = {"quick": (0, 10), "default": (0, 2, 5, 10, 20), "full": (0, 1, 2, 3, 5
 def configuration(size: str, images: str = "digits") -> Config:
     """Return everything that determines the arrays."""
     setting = FEATURE_SETTINGS[images]
-    n_epochs = FeatureStudy(setting.scenario, 0).n_epochs
+    scenario = sized(setting.scenario, size, 120)
+    n_epochs = FeatureStudy(scenario, 0).n_epochs
     return {
-        "scenario": setting.scenario,
+        "scenario": scenario,
         "epochs": shown_epochs(n_epochs, EPOCHS[size]),
         "n_test": setting.n_test,
         "seeds": list(range(SEEDS[size])),

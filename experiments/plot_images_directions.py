@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from _figure import Arrays, Config, run_figure
-from _images import measure, name_images
+from _images import measure, name_images, sized
 from matplotlib.figure import Figure
 
 from featsim.claims.images.feature_measures import directions
@@ -41,7 +41,8 @@ COSINES = {
 def configuration(size: str, images: str = "digits") -> Config:
     """Return everything that determines the arrays."""
     setting = FEATURE_SETTINGS[images]
-    return {"scenario": setting.scenario, "n_test": setting.n_test, "seeds": list(range(SEEDS[size]))}
+    scenario = sized(setting.scenario, size, 120)
+    return {"scenario": scenario, "n_test": setting.n_test, "seeds": list(range(SEEDS[size]))}
 
 
 def compute(config: Config, jobs: int) -> Arrays:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from _figure import Arrays, Config, run_figure
-from _images import SETS, mean_sd, measure, name_images, picture, shown_epochs
+from _images import SETS, mean_sd, measure, name_images, picture, shown_epochs, sized
 from matplotlib.figure import Figure
 
 from featsim.claims.cases import Run
@@ -42,9 +42,10 @@ ROWS = {
 def configuration(size: str, images: str = "digits") -> Config:
     """Return everything that determines the arrays."""
     setting = FEATURE_SETTINGS[images]
-    n_epochs = FeatureStudy(setting.scenario, 0).n_epochs
+    scenario = sized(setting.scenario, size, 120)
+    n_epochs = FeatureStudy(scenario, 0).n_epochs
     return {
-        "scenario": setting.scenario,
+        "scenario": scenario,
         "epochs": shown_epochs(n_epochs, EPOCHS),
         "n_test": setting.n_test,
         "seeds": list(range(SEEDS[size])),

@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 from _figure import Arrays, Config, run_figure
-from _images import mean_sd, measure, name_images
+from _images import mean_sd, measure, name_images, sized
 from matplotlib.figure import Figure
 
 from featsim.claims.images.purification_measures import ranks
@@ -33,7 +33,7 @@ def configuration(size: str, images: str = "digits") -> Config:
     """Return everything that determines the arrays."""
     setting = PURIFICATION_SETTINGS[images]
     return {
-        "scenario": setting.scenario,
+        "scenario": sized(setting.scenario, size, 200),
         "n_test": setting.n_test,
         "ranks": RANKS,
         "seeds": list(range(SEEDS[size])),

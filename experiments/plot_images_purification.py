@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from _figure import Arrays, Config, run_figure
-from _images import mean_sd, measure, name_images
+from _images import mean_sd, measure, name_images, sized
 from matplotlib.figure import Figure
 
 from featsim.claims.images.purification_measures import weights
@@ -48,7 +48,8 @@ STATISTICS = {
 def configuration(size: str, images: str = "digits") -> Config:
     """Return everything that determines the arrays."""
     setting = PURIFICATION_SETTINGS[images]
-    return {"scenario": setting.scenario, "n_test": setting.n_test, "seeds": list(range(SEEDS[size]))}
+    scenario = sized(setting.scenario, size, 200)
+    return {"scenario": scenario, "n_test": setting.n_test, "seeds": list(range(SEEDS[size]))}
 
 
 def compute(config: Config, jobs: int) -> Arrays:

@@ -228,9 +228,10 @@ class PurificationSetting:
         """
         threat = self.scenario.trainings["adversarial"].attack.threat  # type: ignore[union-attr]
         net: Any = self.scenario.model
+        n_steps = self.scenario.trainings["adversarial"].schedule.n_steps
         strong = pgd(threat, n_steps=5, keep="last")
         if name == "linear":
-            schedule = Schedule(n_steps=1500, step_size=0.3, batch_size=100)
+            schedule = Schedule(n_steps=n_steps, step_size=0.3, batch_size=100)
             model: Spec = PolynomialSpec(width=0)
             trainings = {
                 "standard": Training(schedule=schedule),
@@ -243,10 +244,11 @@ class PurificationSetting:
             model = FrozenGateSpec(width=net.width, **own)
             trainings = {
                 "adversarial": Training(
-                    schedule=Schedule(n_steps=1500, step_size=step, batch_size=100), attack=fgm(threat)
+                    schedule=Schedule(n_steps=n_steps, step_size=step, batch_size=100), attack=fgm(threat)
                 ),
                 "pgd": Training(
-                    schedule=Schedule(n_steps=800, step_size=step, batch_size=100), attack=strong
+                    schedule=Schedule(n_steps=min(800, n_steps), step_size=step, batch_size=100),
+                    attack=strong,
                 ),
             }
         return Scenario(

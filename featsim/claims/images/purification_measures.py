@@ -47,7 +47,8 @@ class PurificationStudy:
     @property
     def setting(self) -> PurificationSetting:
         """What the measurements need beyond the scenario."""
-        return PURIFICATION_SETTINGS[self.scenario.name.partition("/purification-")[2]]
+        known = PURIFICATION_SETTINGS[self.scenario.name.partition("/purification-")[2]]
+        return dataclasses.replace(known, scenario=self.scenario)
 
     @cached_property
     def test(self) -> Any:
