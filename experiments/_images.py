@@ -119,5 +119,5 @@ def shown_epochs(n_epochs: int, wanted: tuple[int, ...]) -> tuple[int, ...]:
 
 def picture(values: Any) -> Any:
     """Return a picture as matplotlib takes it: grey (H, W), or colour (H, W, 3)."""
-    array = np.asarray(values)
+    array = np.clip(np.asarray(values), 0.0, 1.0)  # the mean image added back leaves a rounding
     return array[..., 0] if array.shape[-1] == 1 else array
