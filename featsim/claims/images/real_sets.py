@@ -14,7 +14,7 @@ from featsim.claims.cases import Measure, Outcome, Run
 from featsim.claims.images.feature_measures import FeatureStudy, curves
 from featsim.claims.images.features import SEEDS, gap_criteria, gaps, values
 from featsim.claims.images.purifying import WEIGHTS, gained, sparser
-from featsim.claims.ledger import Claim, Criterion
+from featsim.claims.ledger import Claim, Criterion, Verdict
 from featsim.claims.rules import at_least, at_most
 from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import by_seed, study
@@ -155,6 +155,8 @@ FASHION_SETS = Claim(
     ),
     cases=study(_FASHION, None, SEEDS, _FASHION_CURVES),
     analyse=gaps(_FASHION_CURVES),
+    found=Verdict.PARTLY,
+    explanation="Robustness grows; over five seeds the gap on the non-robust set is .04, not .10 as on one.",
     missing=needs("fashion-mnist"),
 )
 
