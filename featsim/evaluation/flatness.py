@@ -87,8 +87,14 @@ def line_profile(
         Logistic loss.
     slope : ndarray, shape (n, g)
         Its derivative in s.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the shifts are not finite numbers, or network and data differ in dimension.
     """
     s = check_array("shifts", shifts, ("g",))
+    check_array("filters of the network", network.filters, ("m", data.dim))
     here, sign, u = signal_positions(data), data.signs, network.filters @ data.signal
     noise = power_activation(data.noise @ network.filters.T, network.power, network.activation)
     memory = sign * (noise @ network.signs).sum(axis=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from featsim.attacks import ArcAttack, arc_net
@@ -30,11 +32,22 @@ def kernel_ridge(kernel: Kernel, data: PointData, ridge: float = 1e-6) -> Kernel
     -------
     KernelMachine
         The fit.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is impossible, or the matrix is singular without a ridge.
     """
+    _check(data)
     gram = kernel.matrix(data.X, data.X)
-    shift = check_real("ridge", ridge, minimum=0.0) * np.eye(len(gram))
-    coefficients = np.asarray(np.linalg.solve(gram + shift, data.signs), dtype=np.float64)
-    return KernelMachine(kernel, data.X, coefficients)
+    shift = check_real("ridge", ridge, minimum=0.0)
+    try:
+        coefficients = np.linalg.solve(gram + shift * np.eye(len(gram)), data.signs)
+    except np.linalg.LinAlgError:
+        raise ValueError(
+            f"ridge must be > 0 where the kernel matrix is singular (repeated inputs?), got {shift:g}"
+        ) from None
+    return KernelMachine(kernel, data.X, np.asarray(coefficients, dtype=np.float64))
 
 
 def kernel_descent(
@@ -67,13 +80,25 @@ def kernel_descent(
     -------
     KernelMachine
         The last iterate.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is impossible, or the steps are so large that the coefficients overflow.
     """
+    _check(data, loss)
     check_integer("n_steps", n_steps, minimum=1)
     check_real("step_size", step_size, above=0.0)
     check_real("ridge", ridge, minimum=0.0)
     gram, beta = kernel.matrix(data.X, data.X), np.zeros(data.n_samples)
-    for _ in range(n_steps):
-        beta -= step_size * (loss.slope(gram @ beta, data.signs) / data.n_samples + ridge * beta)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for step in range(n_steps):
+            beta -= step_size * (loss.slope(gram @ beta, data.signs) / data.n_samples + ridge * beta)
+            if not np.isfinite(beta).all():
+                raise ValueError(
+                    f"step_size must be small enough to converge, got {step_size:g}: coefficients overflow "
+                    f"at step {step}; try a tenth of it"
+                )
     return KernelMachine(kernel, data.X, beta)
 
 
@@ -110,7 +135,13 @@ def kernel_adversarial(
     -------
     KernelMachine
         With up to n n_steps points.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is impossible, or the attack is none of training.
     """
+    _check(data, loss)
     check_integer("n_steps", n_steps, minimum=1)
     check_real("step_size", step_size, above=0.0)
     adversary = make_adversary(attack, data, loss, seed)
@@ -161,7 +192,13 @@ def kernel_recursion(
         The last iterate.
     course : DualTrace
         Scores on the nets at every step.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is impossible, or the data do not lie on the circle slice.
     """
+    _check(data, loss)
     net = arc_net(attack, data.X, data.y).reshape(-1, data.dim)
     course = dual_recursion(
         kernel.matrix(net, net),
@@ -204,9 +241,10 @@ def linear_descent(
 
     Raises
     ------
-    ValueError
-        If the threat is no ball of the whole input.
+    TypeError, ValueError
+        If an argument is impossible, or the threat is neither a ball of the whole input nor a cap.
     """
+    _check(data, loss)
     check_integer("n_steps", n_steps, minimum=1)
     check_real("step_size", step_size, above=0.0)
     if threat is not None and (threat.scope != "input" or threat.subspace not in (None, "slice")):
@@ -219,3 +257,10 @@ def linear_descent(
             points = points + budget.extreme(-sign[:, None] * weights)
         weights = weights - step_size * (loss.slope(points @ weights, sign) / len(sign)) @ points
     return LinearModel(weights[None])
+
+
+def _check(data: Any, loss: Any = None) -> None:
+    if not isinstance(data, PointData):
+        raise TypeError(f"data must be a PointData, got {type(data).__name__}; use point_data(X, y)")
+    if loss is not None and not isinstance(loss, Loss):
+        raise TypeError(f"loss must be a Loss, got {type(loss).__name__}; use Loss(name=...)")

@@ -26,6 +26,7 @@ from featsim.models import (
 )
 from featsim.specs import Spec, spec_from_dict
 from featsim.traces import RunFolder, Trace, TraceError, check_writable, load_trace
+from featsim.training.adam import Adam
 from featsim.training.baseline_stepper import BaselineStepper
 from featsim.training.capacity_stepper import CapacityStepper
 from featsim.training.cgro_stepper import CgroStepper
@@ -34,13 +35,16 @@ from featsim.training.convergence_stepper import ConvergenceStepper
 from featsim.training.flow_stepper import FlowStepper
 from featsim.training.loop import run_paths, run_stepper
 from featsim.training.patch_stepper import PatchStepper
+from featsim.training.projected_descent import ProjectedDescent
 from featsim.training.purification_stepper import PurificationStepper
+from featsim.training.ramp_schedule import RampSchedule
 from featsim.training.relative_stepper import RelativeStepper
 from featsim.training.run_spec import RunSpec
 from featsim.training.schedule import Recording, Schedule
 from featsim.training.stepper import Stepper, StepperFactory
 from featsim.training.subspace import in_subspace, resumed
 from featsim.training.time_schedules import FlowSchedule, RelativeSchedule
+from featsim.training.whitening import WhiteningSchedule
 from featsim.validation import check_generator
 
 # Model spec -> update rule. A new theory adds a line.
@@ -56,10 +60,15 @@ _STEPPERS: dict[type[Spec], StepperFactory] = {
     PolynomialSpec: BaselineStepper,
     FrozenGateSpec: BaselineStepper,
 }
-# Schedule spec -> the model it goes with, and its update rule.
-_BY_SCHEDULE: dict[type[Spec], tuple[type[Spec], StepperFactory]] = {
-    FlowSchedule: (PowerNetworkSpec, FlowStepper),
-    RelativeSchedule: (TwoLayerSpec, RelativeStepper),
+# Schedule spec -> the models it goes with, and its update rule where it is not the model's: with any other
+# model its own fields (ball, moments, ramps) would be ignored without a word.
+_BY_SCHEDULE: dict[type[Spec], tuple[tuple[type[Spec], ...], StepperFactory | None]] = {
+    Adam: ((BiasedReluSpec,), None),
+    FlowSchedule: ((PowerNetworkSpec,), FlowStepper),
+    ProjectedDescent: ((NtkSpec, DeepNtkSpec), None),
+    RampSchedule: ((SymmetricNetworkSpec, PolynomialSpec, FrozenGateSpec), None),
+    RelativeSchedule: ((TwoLayerSpec,), RelativeStepper),
+    WhiteningSchedule: ((TwoLayerSpec,), None),
 }
 
 
@@ -217,14 +226,14 @@ def _factory(model: Any, schedule: Schedule) -> StepperFactory:
     if factory is None:
         names = ", ".join(cls.__name__ for cls in _STEPPERS)
         raise TypeError(f"model must be one of {names}, got {type(model).__name__}")
-    if type(schedule) in _BY_SCHEDULE:
-        partner, factory = _BY_SCHEDULE[type(schedule)]
-        if not isinstance(model, partner):
-            raise TypeError(
-                f"model must be a {partner.__name__} with a {type(schedule).__name__}, "
-                f"got {type(model).__name__}; use a Schedule"
-            )
-    return factory
+    partners, own = _BY_SCHEDULE.get(type(schedule), ((type(model),), None))
+    if not isinstance(model, partners):
+        plain = Adam if isinstance(model, BiasedReluSpec) else Schedule
+        raise TypeError(
+            f"model must be a {' or '.join(cls.__name__ for cls in partners)} with the schedule "
+            f"{type(schedule).__name__}, got {type(model).__name__}; use a schedule of kind {plain.__name__}"
+        )
+    return own or factory
 
 
 def _existing(path: Path) -> tuple[Path | None, Path]:

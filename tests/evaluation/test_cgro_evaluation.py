@@ -115,6 +115,9 @@ def test_bad_requests_are_refused(problem, rng):
     network, data = problem
     with pytest.raises(ValueError, match="radii must be >= 0 and increasing"):
         line_flatness(network, data, (1.0, 0.5))
+    wrong = PowerNetworkSpec(width=3).network(np.ones((1, 3, data.dim + 1)))
+    with pytest.raises(ValueError, match="filters of the network must have shape"):
+        line_flatness(wrong, data, (0.0, 1.0))
     with pytest.raises(ValueError, match="radii must be > 0 for a ratio"):
         companion_ratio(network, data, (0.0, 0.5))
     with pytest.raises(ValueError, match="n_samples must be >= 2"):

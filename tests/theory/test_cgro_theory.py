@@ -142,6 +142,23 @@ def test_closure_refuses_data_it_is_not_exact_for(rng):
         closure_from_weights(weights, signal_noise_data(X, [1, 0, 1], **own))
 
 
+@pytest.mark.parametrize("width", [2, 8])
+def test_closure_refuses_a_model_of_another_width(rng, width):
+    """The kernel would read second-layer signs outside the array."""
+    _, start = small_start(rng)
+    settings = {"weight": 0.5, "radius": 1.9, "step_size": 0.01, "n_steps": 2}
+    with pytest.raises(ValueError, match=f"model must have the width 3 of the start, got {width}"):
+        start.run(PowerNetworkSpec(width=width), **settings)
+
+
+def test_closure_records_whole_steps_only(rng):
+    model, start = small_start(rng)
+    settings = {"weight": 0.5, "radius": 1.9, "step_size": 0.01, "n_steps": 4}
+    with pytest.raises(ValueError, match="record_at must hold integer steps"):
+        start.run(model, **settings, record_at=np.array([0.5, 2.7]))
+    assert start.run(model, **settings, record_at=np.array([2])).steps.tolist() == [0, 2, 4]
+
+
 @pytest.mark.parametrize(
     ("changes", "match"),
     [

@@ -161,6 +161,7 @@ def test_interpolant_meets_its_tolerance_with_the_least_norm_of_ridge_fits(probl
 def test_interpolant_says_when_the_kernel_cannot():
     impossible = robust_interpolant(np.ones((2, 2)), np.array([1.0, -1.0]), 0.3)
     assert not impossible.reached
+    assert impossible.ridge == pytest.approx(1e-16)  # of the mean eigenvalue, 1
 
 
 @pytest.mark.parametrize(("name", "missing"), [("relu", (3, 5, 7, 9)), ("quadratic-relu", (4, 6, 8, 10))])
@@ -286,6 +287,13 @@ def test_rates():
             "finite",
         ),
         (lambda: mirror_margins(-1.0, 0.1, 5), "rate must be > 0"),
+        (lambda: mirror_flow(-1.0, 0.1, np.arange(3)), "rate must be > 0"),
+        (lambda: mirror_flow(1.0, 0.1, np.array([0.0, -2.0])), "steps must be >= 0, got -2"),
+        (lambda: regret_rate(-1.0, 1.0, np.ones(1)), "ball_radius must be > 0"),
+        (lambda: regret_rate(1.0, 1.0, np.array([4.0, 0.0])), "n_steps must be > 0, got 0"),
+        (lambda: plant(NtkNetwork(np.ones((1, 4, 3))), np.ones((2, 3)), np.ones(5)), "coefficients must"),
+        (lambda: robust_interpolant(np.triu(np.ones((2, 2))), np.ones(2), 0.1), "gram must be symmetric"),
+        (lambda: robust_interpolant(np.zeros((2, 2)), np.ones(2), 0.1), "eigenvalue of gram must be > 0"),
         (lambda: robust_interpolant(np.eye(2), np.ones(3), 0.1), r"gram must have shape \(3, 3\)"),
         (lambda: robust_interpolant(np.eye(2), np.ones(2), 0.0), "tolerance must be > 0"),
         (lambda: alternating_residual(TangentKernel(), 5, 0.5), "n_points must be even"),

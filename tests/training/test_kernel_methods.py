@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from featsim.attacks import ArcAttack, exact_linear, pgd, run_attack
-from featsim.data import CircleSpec, SphereSliceSpec
+from featsim.data import CircleSpec, SphereSliceSpec, point_data
 from featsim.evaluation import robust_interval, strongest_attack
 from featsim.models import Activation, DeepTangentKernel, GateKernel, Loss, TangentKernel
 from featsim.threats import Threat
@@ -142,6 +142,19 @@ def test_every_baseline_is_attacked_through_the_one_interface(points, norm):
         (
             lambda d: kernel_adversarial(KERNEL, d, Loss(), loss=Loss(), step_size=0.1, n_steps=1),
             "attack in training",
+        ),
+        (lambda d: kernel_ridge(KERNEL, d.X), "data must be a PointData, got ndarray"),
+        (
+            lambda d: kernel_ridge(KERNEL, point_data(np.ones((2, 3)), [0, 1]), 0.0),
+            "ridge must be > 0 where the kernel matrix is singular",
+        ),
+        (
+            lambda d: kernel_descent(KERNEL, d, loss="huber", step_size=0.1, n_steps=1),
+            "loss must be a Loss, got str",
+        ),
+        (
+            lambda d: kernel_descent(KERNEL, d, loss=Loss(name="square"), step_size=100.0, n_steps=400),
+            "coefficients overflow at step",
         ),
     ],
 )

@@ -168,7 +168,7 @@ def test_what_does_not_fit_is_refused(rng):
     data = SignalNoiseSpec(dim=10, n_fresh=0).sample(4, rng)
     with pytest.raises(ValueError, match="SignalAttack or None for the flow"):
         flow(data, attack=pgd(Threat(radius=0.1, scope="input"), n_steps=1, keep="last"))
-    with pytest.raises(TypeError, match="model must be a TwoLayerSpec with a RelativeSchedule"):
+    with pytest.raises(TypeError, match="model must be a TwoLayerSpec with the schedule RelativeSchedule"):
         train(POWER, data, schedule=RelativeSchedule(), rng=rng)
     with pytest.raises(TypeError, match="SignalNoiseData for the flow"):
         flow(patch_data(np.ones((2, 3, 4)), [0, 1]), attack=None)

@@ -7,10 +7,26 @@ import pytest
 
 from featsim.attacks import FeatureAttack, fgm, pgd
 from featsim.data import PatchDataSpec, patch_data, sample_patches
-from featsim.models import LinearModel, TwoLayerNetwork, TwoLayerSpec
+from featsim.models import (
+    BiasedReluSpec,
+    LinearModel,
+    NtkSpec,
+    PowerNetworkSpec,
+    TwoLayerNetwork,
+    TwoLayerSpec,
+)
 from featsim.specs import spec_from_dict
 from featsim.threats import Threat
-from featsim.training import Recording, RunSpec, Schedule, train
+from featsim.training import (
+    Adam,
+    ProjectedDescent,
+    RampSchedule,
+    Recording,
+    RunSpec,
+    Schedule,
+    WhiteningSchedule,
+    train,
+)
 from featsim.training.patch_stepper import PatchStepper
 
 DATA_SPEC = PatchDataSpec(n_classes=3, n_nonrobust_patches=3, dim=8)
@@ -286,3 +302,19 @@ def test_training_is_silent_unless_asked_and_writes_plain_lines_into_a_log(data,
     output, errors = capsys.readouterr()
     assert output == "" and "\r" not in errors
     assert errors.splitlines()[-1] == "a/b standard seed 1: step 10 of 10"
+
+
+@pytest.mark.parametrize(
+    ("model", "schedule", "message"),
+    [
+        (NtkSpec(), Adam(n_steps=3), "with the schedule Adam, got NtkSpec; use a schedule of kind Schedule"),
+        (MODEL, ProjectedDescent(n_steps=3, ball_radius=1.0), "NtkSpec or DeepNtkSpec with the"),
+        (PowerNetworkSpec(), ProjectedDescent(n_steps=3), "with the schedule ProjectedDescent, got Power"),
+        (PowerNetworkSpec(), RampSchedule(n_steps=3), "with the schedule RampSchedule, got Power"),
+        (NtkSpec(), WhiteningSchedule(n_steps=3), "with the schedule WhiteningSchedule, got NtkSpec"),
+        (BiasedReluSpec(), RampSchedule(n_steps=3), "got BiasedReluSpec; use a schedule of kind Adam"),
+    ],
+)
+def test_a_schedule_whose_fields_would_be_ignored_is_refused(data, rng, model, schedule, message):
+    with pytest.raises(TypeError, match=message):
+        train(model, data, schedule=schedule, rng=rng)

@@ -165,12 +165,18 @@ class ClosureStart:
             If an argument is outside its range, or the model does not fit the start.
         """
         n, patches, m = self.noise_coef.shape
+        if model.width != m:  # the kernel would read signs that are not there
+            raise ValueError(f"model must have the width {m} of the start, got {model.width}")
         lam = check_real("weight", weight, minimum=0.0, maximum=1.0)
         delta = check_real("radius", radius, minimum=0.0)
         eta = check_real("step_size", step_size, above=0.0)
         last = check_integer("n_steps", n_steps, minimum=1)
         mode = _MODES[check_choice("rule", rule, ("fixed", "worst"))]
-        extra = np.empty(0, np.int64) if record_at is None else np.asarray(record_at, dtype=np.int64)
+        extra = np.empty(0, np.int64) if record_at is None else np.asarray(record_at)
+        if extra.dtype.kind not in "iu" or extra.ndim != 1:
+            raise ValueError(
+                f"record_at must hold integer steps, shape (t,), got {extra.dtype} of shape {extra.shape}"
+            )
         record = np.unique(np.concatenate([[0, last], extra]))
         if record[-1] > last or record[0] < 0:
             raise ValueError(f"record_at must lie in 0..{last}, got {record[0]}..{record[-1]}")

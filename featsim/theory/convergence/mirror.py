@@ -51,8 +51,21 @@ def mirror_flow(rate: float, step_size: float, steps: FloatArray) -> FloatArray:
     ndarray
         :math:`u = 1 + \tau - W(e^{1+\tau})`, the solution of :math:`u + e^u = 1 + \tau` with
         :math:`\tau = \alpha\kappa t/2` and W the Lambert function.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is out of range.
+
+    References
+    ----------
+    .. [1] Limit of small steps of :func:`mirror_margins` [derived].
     """
     from scipy.special import wrightomega
 
-    tau = step_size * rate * np.asarray(steps, dtype=np.float64) / 2.0
+    gain = check_real("step_size", step_size, above=0.0) * check_real("rate", rate, above=0.0) / 2.0
+    t = np.asarray(steps, dtype=np.float64)
+    if not (t >= 0.0).all():
+        raise ValueError(f"steps must be >= 0, got {t.min():g}")
+    tau = gain * t
     return np.asarray(1.0 + tau - np.real(wrightomega(1.0 + tau)))

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from featsim.validation import FloatArray
+from featsim.validation import FloatArray, check_array
 
 
 class Linearised(Protocol):
@@ -45,12 +45,18 @@ def plant(network: Linearised, points: FloatArray, coefficients: FloatArray) -> 
         \sum_j\beta_j\sigma'(\langle w^0_r, z_j\rangle)z_j`. Its tangent model is f(W_0, .) plus
         the function with the empirical kernel at W_0 in the place of K.
 
+    Raises
+    ------
+    ValueError
+        If there is not one coefficient per point, or points are not of the network's dimension.
+
     References
     ----------
     .. [1] Gao et al., arXiv:1906.07916, a robust network near the start [recalled]; this construction of its
        weights is [derived].
     """
-    return np.asarray(network.weights + network.weight_gradient(points, coefficients[:, None]))
+    beta = check_array("coefficients", coefficients, (len(points),))
+    return np.asarray(network.weights + network.weight_gradient(points, beta[:, None]))
 
 
 def plant_targets(

@@ -119,8 +119,23 @@ def regret_rate(ball_radius: float, gradient_bound: float, n_steps: FloatArray) 
     -------
     ndarray
         :math:`R G / \sqrt T`, attained with :math:`\alpha = R/(G\sqrt T)`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is not positive.
+
+    References
+    ----------
+    .. [1] Gao et al., arXiv:1906.07916, T = R^2/eps^2 of the convergence theorem [recalled]; the constant
+       from :func:`regret_sides` without slack [derived].
     """
-    return np.asarray(ball_radius * gradient_bound / np.sqrt(n_steps))
+    radius = check_real("ball_radius", ball_radius, above=0.0)
+    bound = check_real("gradient_bound", gradient_bound, above=0.0)
+    steps = np.asarray(n_steps, dtype=np.float64)
+    if not (steps > 0.0).all():
+        raise ValueError(f"n_steps must be > 0, got {steps.min():g}")
+    return np.asarray(radius * bound / np.sqrt(steps))
 
 
 def theorem_width(ball_radius: float, accuracy: float, depth: int = 1) -> float:
