@@ -88,7 +88,7 @@ def configuration(size: str) -> Config:
 
 
 def named_attacks(threat):
-    """Return the named attacks of the note at a radius; the inner step is that of training."""
+    """Return the named attacks at a radius; the inner step is that of training."""
     step = get_scenario("structured-data/S1").trainings["adversarial"].attack.step_size
     return {
         "strongest": strongest_attack(threat),
