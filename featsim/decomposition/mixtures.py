@@ -133,7 +133,7 @@ def split_neurons(weights: Any, dictionary: Any, label_weights: Any) -> NeuronPa
     dictionary : array_like, shape (d, D)
         Atoms as orthonormal columns.
     label_weights : array_like, shape (D,)
-        w*.
+        w*, without zeros.
 
     Returns
     -------
@@ -143,7 +143,7 @@ def split_neurons(weights: Any, dictionary: Any, label_weights: Any) -> NeuronPa
     Raises
     ------
     ValueError
-        If shapes do not fit.
+        If shapes do not fit, or a label weight is 0.
 
     References
     ----------
@@ -153,6 +153,8 @@ def split_neurons(weights: Any, dictionary: Any, label_weights: Any) -> NeuronPa
     neurons = _neurons(weights)
     atoms = check_array("dictionary", dictionary, (neurons.shape[1], "D"))
     rule = check_array("label_weights", label_weights, (atoms.shape[1],))
+    if not rule.all():
+        raise ValueError(f"label_weights must not be 0, got 0 at index {int(np.argmin(np.abs(rule)))}")
     m = len(neurons)
     winner, parts = np.empty(m, np.int64), [np.empty(m) for _ in range(3)]
     squares = np.einsum("md,md->m", neurons, neurons)

@@ -168,7 +168,7 @@ def lottery_sets(
     label_weights : array_like, shape (D,)
         w*.
     init_std : float
-        :math:`\sigma_0`.
+        :math:`\sigma_0 > 0`.
     potential, sure : float
         Constants :math:`c_{pot} < c_{sure}` [choice].
 
@@ -180,7 +180,7 @@ def lottery_sets(
     Raises
     ------
     ValueError
-        If the constants are not in order.
+        If the constants are not in order, or `init_std` is not positive.
 
     References
     ----------
@@ -188,6 +188,7 @@ def lottery_sets(
     """
     from scipy.special import ndtr
 
+    std = check_real("init_std", init_std, above=0.0, hint="at 0 every neuron would be in every set")
     low = check_real("potential", potential, above=0.0)
     high = check_real("sure", sure, above=low, hint="sure neurons are a part of the potential ones")
     neurons = np.asarray(initial, dtype=np.float64).reshape(-1, np.shape(initial)[-1])
@@ -195,9 +196,9 @@ def lottery_sets(
     rule = check_array("label_weights", label_weights, (atoms.shape[1],))
     table = neurons @ atoms
     log_dim = math.log(neurons.shape[1])
-    may = np.abs(table) >= math.sqrt(low * log_dim) * init_std
+    may = np.abs(table) >= math.sqrt(low * log_dim) * std
     signed = table * np.sign(rule)
-    must = (signed >= math.sqrt(high * log_dim) * init_std) & (may.sum(axis=1) == 1)[:, None]
+    must = (signed >= math.sqrt(high * log_dim) * std) & (may.sum(axis=1) == 1)[:, None]
     return LotterySets(
         potential=may,
         sure=must,

@@ -16,7 +16,7 @@ import numpy as np
 from featsim.data import GramPatchSpec, GramSpace, PatchData, PatchDataSpec, SignalNoiseData, SignalNoiseSpec
 from featsim.kernels import patch_network as kernel
 from featsim.models import PowerNetwork, TwoLayerNetwork, power_activation
-from featsim.validation import FloatArray, check_generator, check_integer, check_real
+from featsim.validation import FloatArray, check_array, check_generator, check_integer, check_real
 
 _BLOCK_NUMBERS = 1 << 18  # a block's arrays stay in cache
 _WINDOW = 0.03  # of the standard deviation of V: its density is flat within 1 % from .0003 to .1
@@ -157,6 +157,7 @@ def line_population(
     spec: Any = data.spec
     if not isinstance(spec, (SignalNoiseSpec, GramSpace)) or not isinstance(data, SignalNoiseData):
         raise ValueError("data must be sampled from a specification; use population() for your own arrays")
+    _check_network(network, PowerNetwork, (1, "m", data.dim))
     delta = check_real("radius", radius, minimum=0.0)
     n = check_integer("n_samples", n_samples, minimum=2)
     check_generator("rng", rng)
@@ -256,6 +257,7 @@ def feature_population(
     spec: Any = data.spec
     if not _samples_features(spec) or data.nonrobust_features is None:
         raise ValueError("data must be sampled from a specification; use run_attack for your own arrays")
+    _check_network(network, TwoLayerNetwork, (data.n_classes, "m", data.dim))
     reach = check_real("radius", radius, minimum=0.0)
     n = check_integer("n_samples", n_samples, minimum=data.n_classes)
     check_generator("rng", rng)
@@ -323,6 +325,13 @@ class _FeatureSampler:
         if not self.spec.strength_spread:
             return Z, 0.0
         return Z, self.feature_noise * drawn.reshape(n, P, -1)[np.arange(n), :, k + y]
+
+
+def _check_network(network: Any, kind: type, shape: tuple[int | str, ...]) -> None:
+    """Refuse another network, and one whose classes or dimension are not those of the data."""
+    if not isinstance(network, kind):
+        raise TypeError(f"network must be a {kind.__name__}, got {type(network).__name__}")
+    check_array("network.weights", network.weights, shape)
 
 
 def _rest(

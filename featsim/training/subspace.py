@@ -17,6 +17,7 @@ from featsim.training.cgro_stepper import CgroStepper
 from featsim.training.mixture import Mixture
 from featsim.training.patch_stepper import PatchStepper
 from featsim.training.stepper import Arrays, Chunk, Stepper
+from featsim.training.whitening import WhiteningSchedule
 from featsim.validation import FloatArray, IntArray, check_choice
 
 REDUCTIONS = ("auto", "never", "always")
@@ -83,7 +84,8 @@ def in_subspace(stepper: Stepper, reduction: str) -> Stepper:
     stepper : Stepper
         The run in all dimensions.
     reduction : {"auto", "never", "always"}
-        ``"auto"``: where the rank is below half the dimension and the result is the same up to rounding.
+        ``"auto"``: where a bound of the rank, see :func:`spanning_basis`, is below half the dimension and
+        the result is the same up to rounding.
         ``"always"``: or raise.
 
     Returns
@@ -111,7 +113,7 @@ def in_subspace(stepper: Stepper, reduction: str) -> Stepper:
         basis = spanning_basis(stepper.inputs, limit=None if reduction == "always" else stepper.data.dim / 2)
         if basis is not None:
             return SubspaceStepper(stepper, basis)
-        reason = "the rank is not below half the dimension"
+        reason = "the number of features, patches and filters is not below half the dimension"
     stepper.meta = {**stepper.meta, "reduction": {"used": False, "reason": reason}}
     return stepper
 
@@ -129,6 +131,8 @@ def _inexact(stepper: PatchStepper | CgroStepper) -> str:
         return "the data are given by coordinates in their span already"
     if stepper.data.pixel_map is not None:
         return "patches cut from images share pixels, which a rotation of a patch mixes"
+    if isinstance(stepper.spec.schedule, WhiteningSchedule):
+        return "the floor of the whitening is a mean over all dimensions, which the span does not have"
     attack: Any = stepper.spec.attack
     if isinstance(attack, Mixture):
         attack = attack.attack
@@ -145,12 +149,13 @@ def spanning_basis(inputs: Arrays, limit: float | None = None) -> FloatArray | N
     inputs : dict of str to ndarray
         Inputs of a patch network's stepper.
     limit : float, optional
-        Rank from which on no basis is wanted.
+        Rank from which on no basis is wanted; its bound decides, the rank of the features plus the number
+        of filters and of patches outside the features' span.
 
     Returns
     -------
     ndarray, shape (r, d), or None
-        Orthonormal rows; None where the rank is not below the limit.
+        Orthonormal rows; None where that bound is not below the limit.
     """
     d = inputs["weights"].shape[-1]
     features = np.concatenate(

@@ -127,7 +127,8 @@ def train(
     reduction : {"auto", "never", "always"}
         Whether a patch network trains in the coordinates of the span of features, patches and initial
         weights: the same run up to rounding, for the price of its rank. ``"auto"``: where the rank is
-        below half the dimension and that is exact (no l_inf, no images); ``"always"``: or raise.
+        below half the dimension and that is exact (no l_inf, no images, no whitening); ``"always"``: or
+        raise.
         ``trace.meta["reduction"]`` says what was done.
 
     Returns

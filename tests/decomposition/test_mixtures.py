@@ -128,6 +128,10 @@ def test_impossible_requests_are_refused(rng):
         split_neurons(np.ones((2, 3)), np.eye(4), np.ones(4))
     with pytest.raises(ValueError, match="label_weights must have shape"):
         split_neurons(np.ones((2, 3)), np.eye(3), np.ones(2))
+    with pytest.raises(ValueError, match="label_weights must not be 0, got 0 at index 1"):
+        split_neurons(np.ones((2, 3)), np.eye(3), [1.0, 0.0, 0.0])
+    with pytest.raises(ValueError, match="init_std must be > 0"):
+        lottery_sets(np.ones((2, 3)), np.eye(3), np.ones(3), init_std=0.0)
     with pytest.raises(ValueError, match="weights must be finite"):
         split_neurons(np.full((2, 3), np.inf), np.eye(3), np.ones(3))
     with pytest.raises(ValueError, match="robust must have shape"):

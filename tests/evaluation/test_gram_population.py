@@ -138,3 +138,22 @@ def test_data_of_unknown_origin_are_refused(rng):
         feature_population(
             model.network(model.initial_weights(2, 3, rng)), patch_data(X, [0, 1]), 0.1, 10, rng
         )
+
+
+def test_networks_that_do_not_fit_the_data_are_refused(rng):
+    """Filters of 3 classes on 4 would be read with the wrong number per class."""
+    power, model = PowerNetworkSpec(width=2), TwoLayerSpec(width=2)
+    line = SignalNoiseSpec(dim=6, n_fresh=0).sample(4, rng)
+    patches = PatchDataSpec(dim=20, n_nonrobust_patches=3).sample(4, rng)
+    networks = {dim: power.network(power.initial_weights(dim, rng)) for dim in (6, 7, 20)}
+    with pytest.raises(TypeError, match="network must be a PowerNetwork"):
+        line_population(model.network(model.initial_weights(2, 6, rng)), line, 0.5, 10, rng)
+    with pytest.raises(ValueError, match=r"network.weights must have shape \(1, m, 6\)"):
+        line_population(networks[7], line, 0.5, 10, rng)
+    with pytest.raises(TypeError, match="network must be a TwoLayerNetwork"):
+        feature_population(networks[20], patches, 0.5, 10, rng)
+    for n_classes, dim in ((3, 20), (4, 19)):
+        with pytest.raises(ValueError, match=r"network.weights must have shape \(4, m, 20\)"):
+            feature_population(
+                model.network(model.initial_weights(n_classes, dim, rng)), patches, 0.5, 10, rng
+            )

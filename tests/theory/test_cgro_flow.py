@@ -87,5 +87,9 @@ def test_impossible_arguments_are_refused(rng):
         closure_flow(start, model, weight=0.5, left=3.0, end=1.0)
     with pytest.raises(ValueError, match="record_at must lie in"):
         closure_flow(start, model, weight=0.5, left=LEFT, end=1.0, record_at=np.array([2.0]))
-    with pytest.raises(ValueError, match="width 4 of the start"):
-        closure_flow(start, PowerNetworkSpec(width=5), weight=0.5, left=LEFT, end=1.0)
+    for width in (3, 5):
+        other = PowerNetworkSpec(width=width)
+        with pytest.raises(ValueError, match="width 4 of the start"):
+            closure_flow(start, other, weight=0.5, left=LEFT, end=1.0)
+        with pytest.raises(ValueError, match="width 4 of the start"):
+            start.run(other, weight=0.5, radius=1.0, step_size=0.1, n_steps=2)

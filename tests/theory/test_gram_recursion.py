@@ -82,6 +82,9 @@ def test_impossible_starts_are_refused(rng):
              "counts": np.ones(6), "patch_table": np.zeros((6, 4))}  # fmt: skip
     with pytest.raises(ValueError, match="one per sample"):
         GramStart(**start, table=np.zeros((4, 4)), labels=[0, 1, 0, 1])
+    for labels in ([0, 2], [0, -1]):
+        with pytest.raises(ValueError, match=r"labels must .*0\.\.1"):
+            GramStart(**start, table=np.zeros((4, 4)), labels=labels)
     with pytest.raises(ValueError, match="table must have shape"):
         GramStart(**{**start, "patch_table": np.zeros((6, 3))}, table=np.zeros((3, 4)), labels=[0, 1])
     good = GramStart(**start, table=np.zeros((4, 4)), labels=[0, 1])

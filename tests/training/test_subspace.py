@@ -11,7 +11,16 @@ from featsim.models import PowerNetworkSpec, SymmetricNetworkSpec, TwoLayerSpec
 from featsim.scenarios import get_scenario
 from featsim.threats import Threat
 from featsim.traces import load_trace
-from featsim.training import Mixture, Recording, Schedule, resume, train
+from featsim.training import (
+    FlowSchedule,
+    Mixture,
+    Recording,
+    RelativeSchedule,
+    Schedule,
+    WhiteningSchedule,
+    resume,
+    train,
+)
 from featsim.training.loop import _Run
 from featsim.training.subspace import spanning_basis
 
@@ -92,6 +101,39 @@ def test_an_axis_attack_would_change_and_is_left_alone():
         for d, w in ((patch_data(data.X, data.y), start), (turned, start @ rotation))
     ]
     assert abs(runs[0] - runs[1]) > 1e-6
+
+
+def test_whitening_would_change_and_is_left_alone():
+    """Control: the floor, a share of the mean eigenvalue, is another one in fewer dimensions."""
+    rng = np.random.default_rng(1)
+    data = PatchDataSpec(n_classes=2, n_nonrobust_patches=3, dim=200, noise_std=0.05).sample(4, rng)
+    schedule = WhiteningSchedule(n_steps=5)
+    weights = NETWORK.initial_weights(2, 200, rng)
+    trace = train(NETWORK, data, schedule=schedule, initial_weights=weights)
+    assert "floor of the whitening" in trace.meta["reduction"]["reason"]
+    with pytest.raises(ValueError, match="must not be 'always' here: the floor of the whitening"):
+        train(NETWORK, data, schedule=schedule, initial_weights=weights, reduction="always")
+    basis = spanning_basis({"X": data.X, "weights": weights})
+    inside = train(NETWORK, patch_data(data.X @ basis.T, data.y), schedule=schedule,
+                   initial_weights=weights @ basis.T, reduction="never")  # fmt: skip
+    moved = np.abs(trace.final_weights - weights).max()
+    assert np.abs(inside.final_weights @ basis - trace.final_weights).max() > 0.01 * moved
+
+
+@pytest.mark.parametrize("schedule", [RelativeSchedule(n_steps=60), FlowSchedule(n_steps=20, end_time=50.0)])
+def test_schedules_that_read_inner_products_are_the_same_to_rounding(schedule):
+    runs = []
+    for reduction in ("never", "always"):
+        rng = np.random.default_rng(2)
+        settings = {"schedule": schedule, "rng": rng, "reduction": reduction}
+        if isinstance(schedule, RelativeSchedule):
+            data = PatchDataSpec(n_classes=3, n_nonrobust_patches=5, dim=300, noise_std=0.05).sample(6, rng)
+            runs.append(train(NETWORK, data, attack=ATTACKS["margin"], **settings))
+        else:
+            data = SignalNoiseSpec(dim=400, n_fresh=20, signal="random").sample(6, rng)
+            runs.append(train(POWER, data, attack=SignalAttack(radius=1.9), **settings))
+    assert runs[1].meta["reduction"]["used"] is True
+    assert_same(*runs, 1e-10)  # rounding, which steps of adaptive length carry on
 
 
 def test_it_is_chosen_where_the_rank_is_below_half_the_dimension():

@@ -16,7 +16,15 @@ import numpy as np
 from featsim.data import PatchData
 from featsim.theory.structured_data.activation import activation, activation_slope, check_activation
 from featsim.theory.structured_data.population import recorded_steps
-from featsim.validation import FloatArray, IntArray, check_array, check_choice, check_integer, check_real
+from featsim.validation import (
+    FloatArray,
+    IntArray,
+    check_array,
+    check_choice,
+    check_integer,
+    check_labels,
+    check_real,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,7 +82,7 @@ class GramStart:
     Raises
     ------
     TypeError, ValueError
-        If the shapes do not fit together.
+        If the shapes do not fit together, or a label is no class.
     """
 
     preactivations: FloatArray
@@ -92,9 +100,10 @@ class GramStart:
         J = len(features)
         if J % 2 or J < 4 or K % (J // 2):
             raise ValueError(f"table must have shape (2k, k m) with k >= 2 classes, got {features.shape}")
-        labels = np.asarray(self.labels, dtype=np.int64)
-        if labels.ndim != 1 or not len(labels) or rows % len(labels):
-            raise ValueError(f"labels must be one per sample of P patches, got {labels.shape}")
+        shape = np.shape(self.labels)
+        if len(shape) != 1 or not shape[0] or rows % shape[0]:
+            raise ValueError(f"labels must be one per sample of P patches, got {shape}")
+        labels = check_labels("labels", self.labels, shape[0], J // 2)
         for name, value in {
             "preactivations": Z,
             "table": features,
