@@ -327,7 +327,9 @@ class _FeatureSampler:
         return Z, self.feature_noise * drawn.reshape(n, P, -1)[np.arange(n), :, k + y]
 
 
-def _check_network(network: Any, kind: type, shape: tuple[int | str, ...]) -> None:
+def _check_network(
+    network: Any, kind: type[PowerNetwork] | type[TwoLayerNetwork], shape: tuple[int | str, ...]
+) -> None:
     """Refuse another network, and one whose classes or dimension are not those of the data."""
     if not isinstance(network, kind):
         raise TypeError(f"network must be a {kind.__name__}, got {type(network).__name__}")
