@@ -80,6 +80,14 @@ def test_e9_surgery(runs):
     assert found["pure_pgd"] > found["removed_pgd"] > found["before_pgd"]
 
 
+@pytest.mark.parametrize(("name", "settings"), [("linear", {}), ("cubic", {"model.width": 80})])
+def test_e10_simple_models_stay_fragile(name, settings, attacked):
+    rival = get_scenario(f"purification/A-{name}").with_settings({"data.dim": 40, **settings})
+    run = Run(rival, "adversarial", SEED, rival.run("adversarial", SEED, recording=ENDS))
+    # The gap alone: at d = 40 the cubic is about half robust, far below 1/2 only from A's d = 80 on.
+    assert attacked["adversarial"]["pgd"] - measures.baseline(run)["pgd"] >= 0.3
+
+
 def test_e11_certificates(runs):
     clean, robust = (measures.certified(runs[name]) for name in ("standard", "adversarial"))
     assert clean["violations"] == robust["violations"] == 0.0
