@@ -447,8 +447,9 @@ def three_standard_errors(estimate: Estimate, sd: float, n: int) -> float:
     Returns
     -------
     float
-        :math:`3\sqrt{sd^2/(n-1) + se^2}`.
+        :math:`3\sqrt{sd^2/(n-1) + se^2}`; a few seeds that happen to lie close together do not make
+        the own standard error smaller than the earlier spread would for as many.
     """
     earlier = check_real("sd", sd, minimum=0.0) ** 2 / (check_integer("n", n, minimum=2) - 1)
-    own = 0.0 if math.isnan(estimate.sd) else estimate.standard_error**2
+    own = 0.0 if math.isnan(estimate.sd) else max(estimate.sd**2, earlier * n) / estimate.n
     return 3.0 * math.sqrt(earlier + own)

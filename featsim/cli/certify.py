@@ -17,7 +17,7 @@ def register(commands: Any) -> None:
         certify,
         """
         featsim certify runs/standard-seed-000.npz --threat l2-patch --radius 0.1
-        featsim certify runs/standard-seed-000.npz --at 100 --threat l2-input --radius 0.3 --seconds 60
+        featsim certify runs/standard-seed-000.npz --threat l2-input --radius 0.3 --seconds 60
         """,
     )
     add_common(parser)

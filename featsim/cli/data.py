@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from featsim.cli.parser import FAILED, OK, add_command, check_name, print_json
@@ -48,6 +49,8 @@ def _root(args: argparse.Namespace) -> str | None:
     if args.name is not None and args.root is not None:
         raise ValueError(f"ROOT must be given once, got {args.name!r} and --root {args.root!r}")
     found: str | None = args.name if args.name is not None else args.root
+    if found is not None and args.action != "fetch" and not Path(found).expanduser().is_dir():
+        raise ValueError(f"ROOT must be a folder of image files, got {found!r}, which is none")
     return found
 
 

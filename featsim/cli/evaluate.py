@@ -38,7 +38,7 @@ def register(commands: Any) -> None:
         evaluate,
         """
         featsim evaluate runs/standard-seed-000.npz --threat l2-patch --radius 0.2
-        featsim evaluate runs/standard-seed-000.npz --at 100 --threat own --radius 0.2 --masking
+        featsim evaluate runs/standard-seed-000.npz --threat own --radius 0.2 --masking
         featsim evaluate runs/standard-seed-000.npz --threat linf-input --radius 0.05 --test-samples 400
         """,
     )
@@ -52,7 +52,10 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     """Add the trace, the threat, and the samples."""
     parser.add_argument("trace", metavar="TRACE", help="trace (.npz), or the folder of a run")
     parser.add_argument(
-        "--at", type=whole_number(0), metavar="STEP", help="weights kept at a step instead of the last"
+        "--at",
+        type=whole_number(0),
+        metavar="STEP",
+        help="weights kept at a step (featsim run --weights-at) instead of the last",
     )
     parser.add_argument(
         "--threat", required=True, metavar="NAME", help=f"allowed perturbations: {', '.join(_THREATS)}"

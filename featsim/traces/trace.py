@@ -133,7 +133,10 @@ class Trace:
         where = np.flatnonzero(stored == step)
         if "weights" not in self or not where.size:
             having = ", ".join(str(s) for s in stored[:20]) + (", ..." if stored.size > 20 else "")
-            raise TraceKeyError(f"no weights at step {step}; stored at: {having or 'none'}")
+            raise TraceKeyError(
+                f"no weights at step {step}; stored at: {having or 'none'}. Recording(weights_at=...), or "
+                "featsim run --weights-at, keeps them"
+            )
         weights: Array = self["weights"][where[0]]
         return weights
 

@@ -117,6 +117,9 @@ def test_logistic_crossing_of_separated_counts_lies_between_them():
 def test_three_standard_errors_adds_both_sides():
     ours = statistics.Estimate(0.0, -1.0, 1.0, 16, sd=4.0)
     assert statistics.three_standard_errors(ours, 3.0, 10) == pytest.approx(3.0 * math.sqrt(1.0 + 1.0))
+    close_by_chance = statistics.Estimate(0.0, -1.0, 1.0, 2, sd=0.001)
+    found = statistics.three_standard_errors(close_by_chance, 3.0, 10)
+    assert found == pytest.approx(3.0 * math.sqrt(1.0 + 5.0))
 
 
 def test_logistic_crossing_of_a_falling_probability():

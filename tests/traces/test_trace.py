@@ -87,7 +87,7 @@ def test_at_and_weights_at(trace, arrays):
     np.testing.assert_array_equal(found["weights"], arrays["weights"][1])
     assert "weights" not in trace.at(21)
     np.testing.assert_array_equal(trace.weights_at(40), arrays["weights"][2])
-    with pytest.raises(TraceKeyError, match="no weights at step 41; stored at: 0, 20, 40$"):
+    with pytest.raises(TraceKeyError, match="no weights at step 41; stored at: 0, 20, 40. Recording"):
         trace.weights_at(41)
     every_tenth = trace.select(steps=slice(None, None, 10))
     with pytest.raises(TraceKeyError, match="no record at step 37; the nearest: 30 and 40"):
