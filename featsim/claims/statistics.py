@@ -448,8 +448,9 @@ def three_standard_errors(estimate: Estimate, sd: float, n: int) -> float:
     -------
     float
         :math:`3\sqrt{sd^2/(n-1) + se^2}`; a few seeds that happen to lie close together do not make
-        the own standard error smaller than the earlier spread would for as many.
+        the own standard error smaller than the earlier spread would for as many. An estimate
+        without any spread is taken as exact.
     """
     earlier = check_real("sd", sd, minimum=0.0) ** 2 / (check_integer("n", n, minimum=2) - 1)
-    own = 0.0 if math.isnan(estimate.sd) else max(estimate.sd**2, earlier * n) / estimate.n
+    own = max(estimate.sd**2, earlier * n) / estimate.n if estimate.sd > 0.0 else 0.0
     return 3.0 * math.sqrt(earlier + own)
