@@ -32,9 +32,9 @@ SHARES = {
     "share_random": "random space",
 }
 COSINES = {
-    "cosine_u": "perturbation with\nclass means' difference",
-    "cosine_v": "perturbation with\nthat of V",
-    "gradient": "input gradient with\nclass mean",
+    "cosine_u": "perturbation,\ndifference of\nclass means",
+    "cosine_v": "perturbation,\nthat of V",
+    "gradient": "input gradient,\nclass mean",
 }
 
 
