@@ -102,7 +102,8 @@ def normal_factor(n_rows: int, dim: float, rng: np.random.Generator, *, n_used: 
 class GramSpace(Spec):
     r"""What distributions given by coordinates share: dimension, noise, initial weights, fresh noise.
 
-    Coordinates are the features, then the span of the noise patches, then what the filters add.
+    Coordinates are the features, then the span of the noise patches, then what the filters add. Abstract:
+    each distribution says what its features are, and how samples and initial weights are drawn.
 
     Attributes
     ----------

@@ -38,14 +38,15 @@ def test_whole_quick_ledger_gives_the_expected_verdicts():
 
 def test_stages_at_a_dimension_that_no_vector_reaches():
     found = measure(measures.stages, True, 20_000, scenario=paper_exponents(1e8))
-    assert found["signal_time"] / found["predicted_signal_time"] == pytest.approx(1.0, abs=0.15)
-    assert found["memorisation_time"] / found["predicted_memorisation_time"] == pytest.approx(1.0, abs=0.1)
-    assert found["score"] == pytest.approx(found["predicted_score"], rel=0.02)
+    # Eight seeds give .954 +- .023, .999 +- .009 and .9936 +- .0014: the offset and four deviations.
+    assert found["signal_time"] / found["predicted_signal_time"] == pytest.approx(1.0, abs=0.14)
+    assert found["memorisation_time"] / found["predicted_memorisation_time"] == pytest.approx(1.0, abs=0.04)
+    assert found["score"] == pytest.approx(found["predicted_score"], rel=0.012)
     assert found["train_robust"] == found["clean"] == found["memorised_share"] == 1.0
     assert 0.0 < found["excess"] < 3e-6
-    # Table of the same setting, measured with another program: 13.6, and 2.5e-9 with seeds' spread.
+    # Measured with another program: 13.6 and 2.5e-9; over eight seeds 13.55 +- .07 and 2.42e-9 +- 4 %.
     assert found["memorisation"] == pytest.approx(13.6, abs=0.3)
-    assert found["noise_sd"] == pytest.approx(2.5e-9, rel=0.3)
+    assert found["noise_sd"] == pytest.approx(2.5e-9, rel=0.2)
 
 
 def test_the_scenario_of_the_command_line_is_the_flow_of_the_claims():
@@ -55,6 +56,7 @@ def test_the_scenario_of_the_command_line_is_the_flow_of_the_claims():
     common = trace["time"][(trace["time"] > 1.0) & (trace["time"] < flow.times[-1])]
     ours = np.interp(np.log(common), np.log(flow.times), flow.signal_score)
     theirs = np.interp(common, trace["time"], trace["signal_score"])
+    # A score of about 16: what is left is linear interpolation between the points of two grids.
     np.testing.assert_allclose(theirs, ours, atol=0.01)
 
 
