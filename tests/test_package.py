@@ -34,6 +34,37 @@ def test_import_is_fast_and_light() -> None:
     assert not heavy.intersection(runs[0][1])
 
 
+def loaded_after(code: str) -> set[str]:
+    """Return the modules that a program has loaded at its end."""
+    return set(json.loads(run_python(f"{code}\nimport json, sys; print(json.dumps(list(sys.modules)))")))
+
+
+TRAINS = """
+import numpy as np
+from featsim import PatchDataSpec, Schedule, TwoLayerSpec, sample_patches, train
+rng = np.random.default_rng(0)
+data = sample_patches(PatchDataSpec(), n_samples=4, rng=rng)
+train(TwoLayerSpec(), data, schedule=Schedule(n_steps=2), rng=rng)
+"""
+
+
+def test_a_training_loads_only_its_own_kernels_and_no_theory() -> None:
+    # Each of these was, or would be, a tenth of a second and more before the first step.
+    loaded = loaded_after(TRAINS)
+    assert "featsim.kernels.patch_network" in loaded
+    heavy = {"scipy.special", "scipy.optimize", "scipy.stats", "scipy.spatial", "scipy.sparse", "matplotlib"}
+    assert not loaded.intersection({*heavy, "joblib", "torch", "jax", "featsim.theory", "featsim.evaluation"})
+    steppers = {name for name in loaded if name.endswith("_stepper")}
+    assert steppers == {"featsim.training.patch_stepper"}
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"]])
+def test_help_loads_neither_numpy_nor_numba(words: list[str]) -> None:
+    quiet = "with contextlib.redirect_stdout(io.StringIO()): "
+    code = f"import contextlib, io, featsim.cli\n{quiet}featsim.cli.main({words})"
+    assert not loaded_after(code).intersection({"numpy", "numba", "scipy", "matplotlib", "joblib"})
+
+
 @pytest.mark.parametrize("name", featsim.__all__)
 def test_public_names_load(name: str) -> None:
     assert getattr(featsim, name) is not None

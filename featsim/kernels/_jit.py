@@ -22,6 +22,7 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {
 _IMPORT = re.compile(r"^from featsim\.kernels\.(\w+) import", re.MULTILINE)
 
 
+@functools.cache
 def _stamp(path: Path) -> str:
     """Return a digest of a kernel file and of all kernel files that it calls."""
     folder, found, waiting = path.parent, set[str](), [path.stem]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,10 +10,12 @@ from featsim.attacks import ArcAttack, arc_net
 from featsim.data import PointData
 from featsim.models import Kernel, KernelMachine, LinearModel, Loss
 from featsim.specs import Spec
-from featsim.theory.convergence import DualTrace, dual_recursion
 from featsim.threats import Threat
 from featsim.training.inner_maximiser import make_adversary
 from featsim.validation import check_integer, check_real
+
+if TYPE_CHECKING:
+    from featsim.theory.convergence import DualTrace
 
 
 def kernel_ridge(kernel: Kernel, data: PointData, ridge: float = 1e-6) -> KernelMachine:
@@ -198,6 +200,9 @@ def kernel_recursion(
     TypeError, ValueError
         If an argument is impossible, or the data do not lie on the circle slice.
     """
+    # Here, so that no other training loads the theories.
+    from featsim.theory.convergence import dual_recursion
+
     _check(data, loss)
     net = arc_net(attack, data.X, data.y).reshape(-1, data.dim)
     course = dual_recursion(

@@ -8,17 +8,20 @@ records up to rounding, for the price of the rank instead of the dimension.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
 from featsim.data import GramSpace
-from featsim.training.cgro_stepper import CgroStepper
+from featsim.models import PowerNetworkSpec, TwoLayerSpec
 from featsim.training.mixture import Mixture
-from featsim.training.patch_stepper import PatchStepper
 from featsim.training.stepper import Arrays, Chunk, Stepper
 from featsim.training.whitening import WhiteningSchedule
 from featsim.validation import FloatArray, IntArray, check_choice
+
+if TYPE_CHECKING:  # a run loads the update rule of its own model only
+    from featsim.training.cgro_stepper import CgroStepper
+    from featsim.training.patch_stepper import PatchStepper
 
 REDUCTIONS = ("auto", "never", "always")
 BASIS = "subspace_basis"
@@ -99,7 +102,7 @@ def in_subspace(stepper: Stepper, reduction: str) -> Stepper:
         If ``"always"`` was asked for and coordinates would not give the same run; the message says why.
     """
     check_choice("reduction", reduction, REDUCTIONS)
-    if not isinstance(stepper, (PatchStepper, CgroStepper)):
+    if not _of_patch_network(stepper):
         if reduction == "always":
             raise ValueError(
                 "reduction must be 'auto' or 'never' for this model, got 'always': only the patch networks, "
@@ -120,9 +123,14 @@ def in_subspace(stepper: Stepper, reduction: str) -> Stepper:
 
 def resumed(stepper: Stepper, inputs: Arrays) -> Stepper:
     """Return the stepper of a run that goes on, in the subspace it began in."""
-    if BASIS in inputs and isinstance(stepper, (PatchStepper, CgroStepper)):
+    if BASIS in inputs and _of_patch_network(stepper):
         return SubspaceStepper(stepper, inputs[BASIS])
     return stepper
+
+
+def _of_patch_network(stepper: Any) -> TypeGuard[PatchStepper | CgroStepper]:
+    spec = getattr(stepper, "spec", None)
+    return isinstance(getattr(spec, "model", None), (TwoLayerSpec, PowerNetworkSpec))
 
 
 def _inexact(stepper: PatchStepper | CgroStepper) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import warnings
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,9 @@ from featsim.models import (
 from featsim.specs import Spec, spec_from_dict
 from featsim.traces import RunFolder, Trace, TraceError, check_writable, load_trace
 from featsim.training.adam import Adam
-from featsim.training.baseline_stepper import BaselineStepper
-from featsim.training.capacity_stepper import CapacityStepper
-from featsim.training.cgro_stepper import CgroStepper
-from featsim.training.construction_stepper import ConstructionStepper
-from featsim.training.convergence_stepper import ConvergenceStepper
-from featsim.training.flow_stepper import FlowStepper
 from featsim.training.loop import run_paths, run_stepper
-from featsim.training.patch_stepper import PatchStepper
 from featsim.training.projected_descent import ProjectedDescent
-from featsim.training.purification_stepper import PurificationStepper
 from featsim.training.ramp_schedule import RampSchedule
-from featsim.training.relative_stepper import RelativeStepper
 from featsim.training.run_spec import RunSpec
 from featsim.training.schedule import Recording, Schedule
 from featsim.training.stepper import Stepper, StepperFactory
@@ -47,27 +39,28 @@ from featsim.training.time_schedules import FlowSchedule, RelativeSchedule
 from featsim.training.whitening import WhiteningSchedule
 from featsim.validation import check_generator
 
-# Model spec -> update rule. A new theory adds a line.
-_STEPPERS: dict[type[Spec], StepperFactory] = {
-    TwoLayerSpec: PatchStepper,
-    PowerNetworkSpec: CgroStepper,
-    MemoriserSpec: ConstructionStepper,
-    MemorisingRuleSpec: ConstructionStepper,
-    NtkSpec: ConvergenceStepper,
-    DeepNtkSpec: ConvergenceStepper,
-    BiasedReluSpec: CapacityStepper,
-    SymmetricNetworkSpec: PurificationStepper,
-    PolynomialSpec: BaselineStepper,
-    FrozenGateSpec: BaselineStepper,
+# Model spec -> module and name of its update rule, loaded (with its kernels) when it is first used. A new
+# theory adds a line.
+_STEPPERS: dict[type[Spec], str] = {
+    TwoLayerSpec: "patch_stepper.PatchStepper",
+    PowerNetworkSpec: "cgro_stepper.CgroStepper",
+    MemoriserSpec: "construction_stepper.ConstructionStepper",
+    MemorisingRuleSpec: "construction_stepper.ConstructionStepper",
+    NtkSpec: "convergence_stepper.ConvergenceStepper",
+    DeepNtkSpec: "convergence_stepper.ConvergenceStepper",
+    BiasedReluSpec: "capacity_stepper.CapacityStepper",
+    SymmetricNetworkSpec: "purification_stepper.PurificationStepper",
+    PolynomialSpec: "baseline_stepper.BaselineStepper",
+    FrozenGateSpec: "baseline_stepper.BaselineStepper",
 }
 # Schedule spec -> the models it goes with, and its update rule where it is not the model's: with any other
 # model its own fields (ball, moments, ramps) would be ignored without a word.
-_BY_SCHEDULE: dict[type[Spec], tuple[tuple[type[Spec], ...], StepperFactory | None]] = {
+_BY_SCHEDULE: dict[type[Spec], tuple[tuple[type[Spec], ...], str | None]] = {
     Adam: ((BiasedReluSpec,), None),
-    FlowSchedule: ((PowerNetworkSpec,), FlowStepper),
+    FlowSchedule: ((PowerNetworkSpec,), "flow_stepper.FlowStepper"),
     ProjectedDescent: ((NtkSpec, DeepNtkSpec), None),
     RampSchedule: ((SymmetricNetworkSpec, PolynomialSpec, FrozenGateSpec), None),
-    RelativeSchedule: ((TwoLayerSpec,), RelativeStepper),
+    RelativeSchedule: ((TwoLayerSpec,), "relative_stepper.RelativeStepper"),
     WhiteningSchedule: ((TwoLayerSpec,), None),
 }
 
@@ -223,8 +216,8 @@ def resume(path: str | os.PathLike[str], *, progress: bool = False) -> Trace:
 
 
 def _factory(model: Any, schedule: Schedule) -> StepperFactory:
-    factory = _STEPPERS.get(type(model))
-    if factory is None:
+    usual = _STEPPERS.get(type(model))
+    if usual is None:
         names = ", ".join(cls.__name__ for cls in _STEPPERS)
         raise TypeError(f"model must be one of {names}, got {type(model).__name__}")
     partners, own = _BY_SCHEDULE.get(type(schedule), ((type(model),), None))
@@ -234,7 +227,9 @@ def _factory(model: Any, schedule: Schedule) -> StepperFactory:
             f"model must be a {' or '.join(cls.__name__ for cls in partners)} with the schedule "
             f"{type(schedule).__name__}, got {type(model).__name__}; use a schedule of kind {plain.__name__}"
         )
-    return own or factory
+    module, _, name = (own or usual).partition(".")
+    factory: StepperFactory = getattr(import_module(f"featsim.training.{module}"), name)
+    return factory
 
 
 def _existing(path: Path) -> tuple[Path | None, Path]:

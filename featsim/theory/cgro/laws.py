@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from scipy.special import lambertw
 
 from featsim.validation import FloatArray, check_integer, check_real
 
@@ -174,6 +173,8 @@ class StageLaws:
         ndarray, shape of `step`
             S; nan before the law has a solution, and for :math:`\lambda = 1`.
         """
+        from scipy.special import lambertw  # not before it is needed: every training would wait for it
+
         q, t = self.power, np.asarray(step, dtype=np.float64)
         b = 2.0 - 2.0 / q
         with np.errstate(divide="ignore", invalid="ignore"):

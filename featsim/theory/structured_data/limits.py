@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from scipy.optimize import brentq
-
 from featsim.validation import check_integer
 
 
 def first_sign_change(margin: Callable[[float], float], upper: float) -> float:
     """Return the radius in (0, upper] where a margin, positive at 0 and decreasing, reaches 0."""
+    from scipy.optimize import brentq  # not before it is needed: every training would wait for it
+
     if margin(0.0) <= 0.0:
         return 0.0
     # at the upper end the margin may be 0 up to rounding

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from featsim.theory.structured_data.activation import activation, check_activation
 from featsim.theory.structured_data.limits import check_carriers, first_sign_change
@@ -102,6 +101,8 @@ def input_l2_margin(
     .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
        section "Threat models: F, why whole-input l2 is a no-go" [derived].
     """
+    from scipy.optimize import minimize_scalar  # not before it is needed: every training would wait for it
+
     eps = check_real("radius", radius, minimum=0.0)
     check_real("coef", coef, above=0.0)
     check_real("strength", strength, above=0.0)

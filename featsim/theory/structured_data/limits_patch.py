@@ -6,7 +6,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from featsim.theory.structured_data.activation import check_activation, check_coefs, response
 from featsim.theory.structured_data.limits import first_sign_change
@@ -102,6 +101,8 @@ def patch_l2_radius(
     A = check_coefs("coef", coef)
     if A.max() <= 0.0:
         raise ValueError(f"coef must hold a positive coefficient, got largest {A.max()}")
+    from scipy.optimize import minimize_scalar  # not before it is needed: every training would wait for it
+
     b = check_real("strength", strength, above=0.0)
     carriers = check_integer("n_carriers", n_carriers, minimum=1)
     others = check_integer("n_others", n_others, minimum=0)

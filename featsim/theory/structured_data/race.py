@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr
 
 from featsim.theory.structured_data.activation import check_activation
 from featsim.validation import FloatArray, check_integer, check_real
@@ -391,6 +390,8 @@ def win_probability(strength_ratio: float, width: int, power: float) -> float:
     .. [1] On the model of Li & Li, arXiv:2410.08503; documentation, page "Structured data",
        section "The race" [derived].
     """
+    from scipy.special import ndtr  # not before it is needed: every training would wait for it
+
     ratio = check_real("strength_ratio", strength_ratio, above=0.0)
     m = check_integer("width", width, minimum=1)
     q = check_real("power", power, above=2.0, hint="at power 2 the larger race strength always wins")
