@@ -107,6 +107,32 @@ def _decode(value: Any) -> Any:
     return value
 
 
+def with_defaults(data: Any) -> Any:
+    """Return JSON data with the fields that a spec in them does not mention, at their defaults.
+
+    What an older version wrote lacks the fields that came later, whose defaults are what it did.
+
+    Parameters
+    ----------
+    data : JSON data
+        From :meth:`Spec.to_dict`, or holding such data; of unknown kinds nothing is added.
+
+    Returns
+    -------
+    JSON data
+        A copy.
+    """
+    if isinstance(data, Mapping):
+        found = {key: with_defaults(value) for key, value in data.items()}
+        kind = data.get("kind")
+        cls = _REGISTRY.get(kind) if isinstance(kind, str) else None
+        for field in dataclasses.fields(cls) if cls else ():
+            if field.default is not dataclasses.MISSING:
+                found.setdefault(field.name, _encode(field.default))
+        return found
+    return [with_defaults(item) for item in data] if isinstance(data, (list, tuple)) else data
+
+
 def spec_from_dict(data: Mapping[str, Any]) -> Any:
     """Rebuild a spec from what :meth:`Spec.to_dict` returned.
 

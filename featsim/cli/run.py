@@ -81,6 +81,11 @@ def register(commands: Any) -> None:
         help="train patch networks in the span of their inputs: the same run up to rounding, cheaper where "
         "the rank is low (default: auto)",
     )
+    parser.add_argument(
+        "--precision",
+        choices=("float64", "float32"),
+        help="number type of a patch network's products; short for --set schedule.precision=float32",
+    )
     parser.add_argument("--no-evaluation", action="store_true", help="do not run the evaluation attacks")
     parser.add_argument("--out", metavar="DIR", help="keep the traces below DIR, while they run too")
     parser.add_argument("--json", action="store_true", help="print settings and results as JSON")
@@ -181,6 +186,8 @@ def _scenario(args: argparse.Namespace) -> Scenario:
                 f"{key!r} is not a setting of {scenario.name} ({listing}); {suggestion(key, settings)}"
             )
         changes[key] = _value(text)
+    if args.precision is not None:
+        changes["schedule.precision"] = args.precision
     return scenario.with_settings(changes) if changes else scenario
 
 

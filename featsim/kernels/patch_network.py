@@ -251,19 +251,25 @@ def _plan_steps(sums, counts, row0, P, whole, step, unit, radius, norms, steps, 
 
 @inner
 def _measure_gradient(A, H, C, from_start, sums):
-    """sums[0] = sum_a A H = |g|^2 and sums[1] = sum_a C H = <delta, g> of each patch."""
-    rows = A.shape[1]
+    """sums[0] = sum_a A H = |g|^2 and sums[1] = sum_a C H = <delta, g> of each patch, both of doubles.
+
+    In float32 the square of a gradient of 1e-22 would be 0, and of 1e-19 have few bits. A unit step along one
+    below 1e-30 would need a factor beyond float32: such a gradient counts as none.
+    """
+    rows, least = A.shape[1], 0.0 if A.itemsize == 8 else 1e-60
     for r in range(rows):
         sums[0, r] = 0.0
         sums[1, r] = 0.0
     for a in range(A.shape[0]):
         if from_start:
             for r in range(rows):
-                sums[0, r] += A[a, r] * H[a, r]
+                sums[0, r] += np.float64(A[a, r]) * H[a, r]
         else:
             for r in range(rows):
-                sums[0, r] += A[a, r] * H[a, r]
-                sums[1, r] += C[a, r] * H[a, r]
+                sums[0, r] += np.float64(A[a, r]) * H[a, r]
+                sums[1, r] += np.float64(C[a, r]) * H[a, r]
+    for r in range(rows):
+        sums[0, r] = sums[0, r] if sums[0, r] > least else 0.0
 
 
 @inner
@@ -460,12 +466,12 @@ def _record_weights(W, features, coef, rest, left):
 
 @inner
 def _cast(source, target):
-    """Copy, and return whether the square of every entry is finite."""
-    wrong = 0
+    """Copy, and return whether the squares of the entries, and sums of them, are finite in `target`."""
+    wrong, largest = 0, 1e150 if target.itemsize == 8 else 1e15
     for a in range(source.shape[0]):
         for c in range(source.shape[1]):
-            # Beyond this a square is infinite; nan compares false.
-            wrong += 0 if abs(source[a, c]) < 1e150 else 1
+            # Nan compares false.
+            wrong += 0 if abs(source[a, c]) < largest else 1
             target[a, c] = source[a, c]
     return wrong == 0
 
@@ -535,7 +541,7 @@ def patch_trajectory(
     if coefficients is not None:
         h_all, c_all, za_all = np.empty(K * R, dtype), np.empty(K * R, dtype), np.empty(K * R, dtype)
         gram, fold_back = np.empty((K, K), dtype), np.empty((K, K), dtype)
-        sums, moves_by = np.empty((2, R), dtype), np.empty((3, R), dtype)
+        sums, moves_by = np.empty((2, R)), np.empty((3, R), dtype)
     if explicit is not None:
         basis, mask, pixel_map, n_pixels, linf = explicit
         subspace = basis.shape[0] > 0

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from featsim.specs import with_defaults
 from featsim.traces.files import SCHEMA, MissingFileError, TraceError, atomic_write, canonical, check_schema
 from featsim.traces.npz import Array, check_name
 
@@ -106,6 +107,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def check_same_setting(folder: Path, stored: Any, asked: Any, where: str = "") -> None:
     """Refuse a setting that differs from the stored one.
 
+    A field of a spec that only one of them mentions is at its default in the other: a run written before
+    the field existed goes on.
+
     Parameters
     ----------
     folder : Path
@@ -120,6 +124,8 @@ def check_same_setting(folder: Path, stored: Any, asked: Any, where: str = "") -
     TraceError
         Naming the first difference and both values.
     """
+    if not where:
+        stored, asked = with_defaults(stored), with_defaults(asked)
     if isinstance(stored, dict) and isinstance(asked, dict):
         for name in [*stored, *(key for key in asked if key not in stored)]:
             below = f"{where}.{name}" if where else str(name)

@@ -37,6 +37,7 @@ _ARRAY_INPUTS = (
     "counts",
     "pixel_map",
 )
+_LARGEST, _LONGEST = 1e15, 1e8  # in float32: sums of squares, and a step over a gradient, stay below 3e38
 _SCALAR_INPUTS = ("robust_strength", "nonrobust_strength", "n_robust_patches", "n_nonrobust_patches")
 
 
@@ -121,6 +122,24 @@ def plan_attack(attack: Any, data: PatchData, n_filters: int) -> AttackPlan:
     return plan
 
 
+def _check_fits(data: PatchData, weights: FloatArray, model: TwoLayerSpec, plan: AttackPlan) -> None:
+    """Refuse numbers that float32 cannot square, sum or divide by; the run itself is watched for the same."""
+    sizes = {
+        "data": np.abs(data.X).max(initial=0.0),
+        "initial_weights": np.abs(weights).max(initial=0.0),
+        "model.smoothing": max(model.smoothing, 1.0 / model.smoothing),
+        "attack.threat.radius": plan.radius,
+        "attack.step_size": plan.step_size * (_LARGEST / _LONGEST),
+    }
+    for name, size in sizes.items():
+        if size > _LARGEST:
+            limit = _LONGEST if name == "attack.step_size" else _LARGEST
+            raise ValueError(
+                f"{name} must be within {limit:g} in size (smoothing: and its inverse) with precision "
+                "'float32'; use schedule.replace(precision='float64')"
+            )
+
+
 class PatchStepper:
     """Update rule of :class:`featsim.models.TwoLayerSpec` on patch data.
 
@@ -149,6 +168,10 @@ class PatchStepper:
         self._weights = check_array("initial_weights", weights, shape)
         self._batches = check_batches(batches, spec.schedule.n_steps, data.n_samples)
         self._plan = plan_attack(spec.attack, data, shape[0] * shape[1])
+        self._dtype = np.dtype(spec.schedule.precision)
+        if self._dtype == np.float32:
+            _check_fits(data, self._weights, self.model, self._plan)
+        self._patches = locked(data.X.reshape(-1, data.dim), self._dtype)
         self._step_size = spec.schedule.step_size
         known = data.robust_features is not None and data.nonrobust_features is not None
         self._features = data.features if known else np.empty((0, data.dim))
@@ -265,7 +288,7 @@ class PatchStepper:
     def _run(
         self, state: Arrays, first: int, last: int, record: IntArray, keep: IntArray, *, update: bool
     ) -> Chunk:
-        data, plan, model = self.data, self._plan, self.model
+        data, plan, model, dtype = self.data, self._plan, self.model, self._dtype
         k, m, d = self._weights.shape
         weights = np.array(state["weights"]).reshape(k * m, d)
         coef = np.empty((len(record), k * m, len(self._features)))
@@ -274,9 +297,9 @@ class PatchStepper:
         kept = np.empty((len(keep), k * m, d))
         batches = self._batches[first:last] if update else self._batches[:1, :0]
         n_done = kernel.patch_trajectory(
-            data.X.reshape(-1, d), data.y, data.counts.ravel(), data.roles.ravel(),
+            self._patches, data.y, data.counts.ravel(), data.roles.ravel(),
             locked(batches), data.n_patches, weights, locked(self._features), self._totals,
-            kernel.activation_shape(model.power, model.smoothing), m,
+            kernel.activation_shape(model.power, model.smoothing, dtype), m,
             True if plan.mode == kernel.COEFFICIENT else None, self._explicit(),
             plan.n_steps, plan.margin, plan.step_size, plan.unit, plan.radius, plan.whole,
             self._step_size, last - first,
@@ -305,7 +328,7 @@ class PatchStepper:
         n_pixels = int(pixels.max()) + 1 if pixels.size else 0
         basis = plan.basis if subspace else np.empty((0, self.data.dim))
         mask = plan.role_mask if subspace else np.empty((0, 1))
-        return locked(basis), locked(mask), pixels, n_pixels, plan.linf
+        return locked(basis, self._dtype), locked(mask), pixels, n_pixels, plan.linf
 
     def _own_features(self) -> FloatArray:
         """Return the counts of non-robust and robust patches, and of <patch, own feature> over either."""

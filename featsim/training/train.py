@@ -227,6 +227,11 @@ def _factory(model: Any, schedule: Schedule) -> StepperFactory:
             f"model must be a {' or '.join(cls.__name__ for cls in partners)} with the schedule "
             f"{type(schedule).__name__}, got {type(model).__name__}; use a schedule of kind {plain.__name__}"
         )
+    if schedule.precision != "float64" and not isinstance(model, TwoLayerSpec):
+        raise ValueError(
+            f"precision must be 'float64' for a {type(model).__name__}, got {schedule.precision!r}: only the "
+            "patch network of TwoLayerSpec trains in another; use schedule.replace(precision='float64')"
+        )
     module, _, name = (own or usual).partition(".")
     factory: StepperFactory = getattr(import_module(f"featsim.training.{module}"), name)
     return factory
