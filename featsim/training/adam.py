@@ -17,6 +17,8 @@ class Adam(Schedule):
     ----------
     n_steps, step_size, batch_size : int, float, None
         As for a :class:`Schedule`.
+    precision : {"float64"}
+        The only one of these models.
     decay, square_decay : float
         Decay rates of the running means of gradients and of their squares, in [0, 1).
     floor : float

@@ -23,6 +23,8 @@ class ProjectedDescent(Schedule):
     n_steps, step_size, batch_size : int, float, None
         As for a :class:`Schedule`. Deep networks take steps
         :math:`\alpha/m` and balls :math:`R/\sqrt m` around every layer.
+    precision : {"float64"}
+        The only one of these models.
     ball_radius : float
         R > 0; infinity for no projection.
     judge : ArcAttack, GradientAttack or None

@@ -19,6 +19,8 @@ class RampSchedule(Schedule):
     ----------
     n_steps, step_size, batch_size : see :class:`Schedule`
         Updates, their size, and samples per step.
+    precision : {"float64"}
+        The only one of these models.
     ramp_steps : int
         Steps :math:`T_a` over which bias and smoothing run linearly from their starts to the model's values,
         and stay; 0 for constant ones.

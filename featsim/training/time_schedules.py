@@ -26,6 +26,8 @@ class FlowSchedule(Schedule):
         Not used by the flow; 1.
     batch_size : None
         The flow is that of the full batch.
+    precision : {"float64"}
+        The only one of the flow.
     end_time : float
         Last time, > 0.
     decades : float
@@ -87,6 +89,8 @@ class RelativeSchedule(Schedule):
         :math:`\eta_0`, the first step, > 0.
     batch_size : None
         Full batch only.
+    precision : {"float64", "float32"}
+        As for a :class:`Schedule`.
     largest_move : float
         Largest relative move of a class's largest coefficient per step, in (0, 1].
     largest_shift : float

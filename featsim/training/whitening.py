@@ -24,8 +24,8 @@ class WhiteningSchedule(Schedule):
 
     Parameters
     ----------
-    n_steps, step_size, batch_size : see :class:`Schedule`
-        Updates of :math:`w'`, their size, and samples per step.
+    n_steps, step_size, batch_size, precision : see :class:`Schedule`
+        Updates of :math:`w'`, their size, samples per step, and number type.
     floor : float
         r, how much of the mean eigenvalue is added to each, greater than 0: small variances are noise.
 

@@ -49,6 +49,24 @@ def test_same_trace_as_from_python(small_run, tmp_path):
         np.testing.assert_array_equal(stored[name], trace[name])
 
 
+def test_precision_is_a_setting_of_every_training(small_run, tmp_path):
+    code, out, _ = small_run(
+        "--precision", "float32", "--json", "--out", tmp_path, "--training", "adversarial"
+    )
+    assert code == 0
+    assert json.loads(out)["scenario"]["trainings"]["adversarial"]["schedule"]["precision"] == "float32"
+    stored = load_trace(tmp_path / "adversarial-seed-000.npz")
+    assert stored.spec["schedule"]["precision"] == "float32"
+    code, _, err = small_run("--out", tmp_path, "--training", "adversarial")
+    assert code != 0 and "schedule.precision is 'float32' there, and 'float64' now" in err
+    settings = json.loads((tmp_path / "scenario.json").read_text())
+    for training in settings["trainings"].values():  # what an older version left
+        del training["schedule"]["precision"]
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "scenario.json").write_text(json.dumps(settings))
+    assert small_run("--out", tmp_path / "old", "--training", "adversarial")[0] == 0
+
+
 def test_out_holds_traces_and_settings(small_run, tmp_path):
     out = tmp_path / "deep" / "runs"
     code, text, _ = small_run("--seeds", 2, "--out", out)

@@ -52,7 +52,7 @@ def run(data, weights, attack=None, *, precision="float32", n_steps=20, step_siz
 def test_the_error_of_a_step_is_rounding_and_grows_no_faster_than_the_run(kind, data, weights):
     """A sum of m rounded terms is off by up to m/2 roundings: here m = 8 entries and 24 rows, twice over for
     the l2 attack's inner products. An update is hence off by at most 64 roundings of its largest entry, and
-    T of them by T times as much where nothing grows; measured: an eighth of that.
+    T of them by T times as much where nothing grows; measured over 30 seeds: at most 0.28 of that.
     """
     double, single = (run(data, weights, ATTACKS[kind], precision=p) for p in ("float64", "float32"))
     assert single.status == "completed" and single.final_weights.dtype == np.float64
@@ -71,7 +71,7 @@ def test_the_error_of_a_step_is_rounding_and_grows_no_faster_than_the_run(kind, 
 
 @pytest.mark.parametrize("mode", [kernel.COEFFICIENT, kernel.DIRECT])
 def test_a_margin_far_out_has_a_gradient_in_float32_too(mode, monkeypatch, rng):
-    """The loss form at margins near 60: its gradient, 1e-26, is far above the least float32, its square below."""
+    """At margins near 60 the loss form's gradient, 1e-26, is far above the least float32; its square is not."""
     planned = patch_stepper.plan_attack
     monkeypatch.setattr(
         patch_stepper, "plan_attack", lambda *given: dataclasses.replace(planned(*given), mode=mode)
@@ -159,8 +159,12 @@ def test_other_types_are_refused():
 @pytest.mark.parametrize("schedule", [RelativeSchedule, WhiteningSchedule])
 def test_the_other_schedules_of_patch_networks_know_it(schedule, data, weights):
     double, single = (
-        train(TwoLayerSpec(width=2), data, schedule=schedule(n_steps=10, step_size=0.1, precision=p),
-              initial_weights=weights)  # fmt: skip
+        train(
+            TwoLayerSpec(width=2),
+            data,
+            schedule=schedule(n_steps=10, step_size=0.1, precision=p),
+            initial_weights=weights,
+        )
         for p in ("float64", "float32")
     )
     assert np.any(single.final_weights != double.final_weights)
