@@ -71,7 +71,7 @@ def test_the_error_of_a_step_is_rounding_and_grows_no_faster_than_the_run(kind, 
 
 @pytest.mark.parametrize("mode", [kernel.COEFFICIENT, kernel.DIRECT])
 def test_a_margin_far_out_has_a_gradient_in_float32_too(mode, monkeypatch, rng):
-    """At margins near 60 the loss form's gradient, 1e-26, is far above the least float32; its square is not."""
+    """At margins near 60 the loss form's gradient, 1e-26, is above the least float32; its square is not."""
     planned = patch_stepper.plan_attack
     monkeypatch.setattr(
         patch_stepper, "plan_attack", lambda *given: dataclasses.replace(planned(*given), mode=mode)
