@@ -1,14 +1,16 @@
 r"""Three stages of adversarial training: the signal is learned, stalls, then noise is memorised.
 
 Setting ``cgro/A``, checks ``cgro/T2`` and ``cgro/closure`` (paper: three stages, source). (a) The signal
-score :math:`S = \alpha^q U` and the mean memorisation :math:`V`: medians over seeds with the middle 80 %
-as a band. Dashed, the exact closure in signal and noise coefficients, which never touches a d-vector and
-must lie on the simulation; dash-dotted, its decoupled form, in which patches of different samples do not
-interact (the paper's proof), late by what they do at d = 100; dotted, the logarithmic law of stage II,
-:math:`S = \log(\eta q^2 (1-\lambda)\alpha^2 t) + (2-2/q)\log S` (derived). What is called a stall is this
-logarithm, not a flat line. (b) The attacked loss stays at log 2 until V rises. (c) When it happens: every
-seed's stage times beside those that the blow-up laws predict. Expect memorisation about a hundred times
-later than the signal, and both within a factor of two of the laws.
+score :math:`S = \alpha^q U` and the memorisation of the median sample :math:`V_i`: medians over seeds with
+the middle 80 % as a band. Dashed, the exact closure in signal and noise coefficients, which never touches a
+d-vector and must lie on the simulation; dash-dotted, its decoupled form, in which patches of different
+samples do not interact (the paper's proof), late by what they do at d = 100. Dotted with marks, the laws of
+the stages (derived), each from the run's own start: I, :math:`\dot u_r = c_u |u_r|^{q-1}`, and III,
+:math:`\dot v = c_v |v|^{q-1}`, up to their blow-ups; II, the logarithm :math:`S = \log(\eta q^2
+(1-\lambda)\alpha^2 t) + (2-2/q)\log S`. What is called a stall is this logarithm, not a flat line. (b) The
+attacked loss stays at log 2 until V rises. (c) When it happens: every seed's stage times beside those that
+the blow-up laws predict. Expect memorisation about a hundred times later than the signal, and both within a
+factor of two of the laws.
 """
 
 import math
@@ -17,12 +19,13 @@ import sys
 import numpy as np
 from _cgro import MEMORY, SIGNAL, laws_of, line_settings, over_seeds, start_of
 from _figure import Arrays, Config, run_figure
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from featsim.plotting import COLOURS, THEORY, draw_events, draw_seeds, draw_theory, new_figure, step_axis
 from featsim.scenarios import Scenario, get_scenario
 from featsim.specs import spec_from_dict
-from featsim.theory.cgro import detect_phases
+from featsim.theory.cgro import StageLaws, detect_phases
 from featsim.training import Recording
 
 SEEDS = {"quick": 2, "default": 10, "full": 40}
@@ -56,12 +59,14 @@ def one_run(item: tuple[Scenario, int, int]) -> Arrays:
     return {
         "steps": trace.steps,
         "score": trace["signal_score"],
-        "memory": trace["mean_memorisation"],
-        "least": trace["memorisation"].min(axis=1),
+        "memory": np.median(trace["memorisation"], axis=1),
         "closure_score": closure.signal_score,
-        "closure_memory": closure.memorisation.mean(axis=1),
-        "decoupled_score": alone.signal_score,
-        "decoupled_memory": alone.memorisation.mean(axis=1),
+        "closure_memory": np.median(closure.memorisation, axis=1),
+        "decoupled_memory": np.median(alone.memorisation, axis=1),
+        "law_score": laws.growing_score(start.signal_coef, trace.steps),
+        "law_memory": np.median(
+            laws.growing_memorisation(start.noise_coef, start.labels, trace.steps), axis=1
+        ),
         "clean_loss": trace["clean_loss"],
         "attacked_loss": trace["attacked_loss"],
         "fresh_loss": trace["fresh_attacked_loss"],
@@ -78,6 +83,24 @@ def one_run(item: tuple[Scenario, int, int]) -> Arrays:
     }
 
 
+def draw_laws(ax: Axes, arrays: Arrays, laws: StageLaws) -> None:
+    """Draw what the laws of the stages say, each where it is meant to hold; medians over seeds."""
+    steps = arrays["steps"][0]
+    top = ax.get_ylim()[1]
+    late = steps >= 3 * np.median(arrays["signal_step"])
+    lines = {
+        r"law of stage I, $\dot u = c_u|u|^{q-1}$": ("^", steps, np.median(arrays["law_score"], axis=0)),
+        r"law of stage II, $S \sim \log t$": ("o", steps[late], laws.stalled_score(steps[late])),
+        r"law of stage III, $\dot v = c_v|v|^{q-1}$": ("s", steps, np.median(arrays["law_memory"], axis=0)),
+    }
+    for label, (marker, x, values) in lines.items():
+        # Up to where it leaves the axes: the last points before a blow-up are far apart.
+        seen = values <= 2.0 * top
+        ax.plot(x[seen], values[seen], color="black", linestyle=":", linewidth=1.3, zorder=4, label=label,
+                marker=marker, markersize=3.6, markerfacecolor="white", markevery=0.12)  # fmt: skip
+    ax.set_ylim(top=top)
+
+
 def draw(arrays: Arrays, config: Config) -> Figure:
     """Draw scores, losses and stage times over one axis of steps."""
     scenario = spec_from_dict(config["scenario"])
@@ -87,15 +110,13 @@ def draw(arrays: Arrays, config: Config) -> Figure:
     steps = arrays["steps"][0]
     n_seeds = len(arrays["score"])
     draw_seeds(top, steps, arrays["score"], color=SIGNAL, label="signal score $S$")
-    draw_seeds(top, steps, arrays["memory"], color=MEMORY, label="memorisation, mean $V$")
+    draw_seeds(top, steps, arrays["memory"], color=MEMORY, label="memorisation, median $V_i$")
     error = float(arrays["closure_error"].max())
     draw_theory(top, steps, arrays["closure_score"], label=f"exact closure (off by {error:.0e})")
     draw_theory(top, steps, arrays["closure_memory"])
     decoupled = {"color": "black", "linestyle": "-.", "linewidth": 1.0, "zorder": 4}
     draw_theory(top, steps, arrays["decoupled_memory"], **decoupled, label="decoupled form, $V$")
-    late = steps[steps >= 3 * np.median(arrays["signal_step"])]
-    top.plot(late, laws.stalled_score(late), color="black", linestyle=":", linewidth=1.3, zorder=4,
-             label="law of stage II, $S \\sim \\log t$")  # fmt: skip
+    draw_laws(top, arrays, laws)
     top.axhline(1.0, color="0.6", linewidth=0.6, zorder=1)
     top.set_ylabel("score")
     top.set_title(

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
 
 from featsim.attacks import SignalAttack
 from featsim.data import SignalNoiseSpec, signal_noise_data
@@ -15,6 +16,7 @@ from featsim.theory.cgro import (
     closure_from_weights,
     detect_phases,
     largest_start,
+    power_growth,
 )
 from featsim.traces import Trace
 from featsim.training import Mixture, Recording, Schedule, train
@@ -188,6 +190,64 @@ def test_blow_up_time_is_that_of_the_equation():
     assert math.isinf(blow_up_time(0.1, 0.0, 3.0))
     with pytest.raises(ValueError, match="power must be > 2"):
         blow_up_time(0.1, 0.5, 2.0)
+
+
+@pytest.mark.parametrize("power", [2.5, 3.0, 5.0])
+def test_power_growth_solves_its_equation(power):
+    start, rate = np.array([0.3, -0.4, 0.0]), 0.7
+    end = float(blow_up_time(0.3, rate, power))
+    times = np.linspace(0.0, 0.9 * end, 5)
+    exact = power_growth(start, rate, power, times)
+    assert exact.shape == (5, 3) and np.array_equal(exact[0], start)
+    integrated = solve_ivp(
+        lambda _, z: rate * np.abs(z) ** (power - 1.0),
+        (0.0, times[-1]),
+        start,
+        t_eval=times,
+        rtol=1e-10,
+        atol=1e-12,
+    )
+    # The blow-up magnifies the integrator's error: 1e-10 a step to about 1e-8 of z at 0.9 of the time.
+    np.testing.assert_allclose(exact, integrated.y.T, rtol=1e-7, atol=1e-12)
+    assert (
+        np.isinf(power_growth(0.3, rate, power, 1.0001 * end)) and power_growth(-0.3, rate, power, end) < 0.0
+    )
+    with pytest.raises(ValueError, match="time must be >= 0"):
+        power_growth(start, rate, power, -1.0)
+
+
+def test_growth_of_the_stages_blows_up_at_their_times(rng):
+    u, v, y = (
+        0.1 * rng.standard_normal(6),
+        0.2 * rng.standard_normal((4, 2, 6)),
+        np.array([1.0, -1.0, 1.0, -1.0]),
+    )
+    end = LAWS.signal_time(u)
+    score = LAWS.growing_score(u, np.array([0.0, 0.999 * end, 1.001 * end]))
+    assert score[0] == pytest.approx(8.0 * np.sum(u**3)) and score[1] > 1e3 and np.isinf(score[2])
+    ends = LAWS.memorisation_time(v, y)
+    memory = LAWS.growing_memorisation(v, y, np.concatenate([[0.0], 0.999 * ends, 1.001 * ends]))
+    np.testing.assert_allclose(memory[0], y * (v**3).sum(axis=(1, 2)), rtol=1e-12)
+    assert np.all(np.diagonal(memory[1:5]) > 1e3) and np.all(np.isinf(np.diagonal(memory[5:])))
+
+
+def test_stage_laws_are_the_closure_while_the_loss_is_at_log_2(rng):
+    """Small scores: psi is 1/2 to 2e-4. Euler's steps grow u by up to 3e-3: cubes lag by up to 1e-2."""
+    n, m, at = 4, 5, np.array([0, 200, 400])
+    start = ClosureStart(
+        signal_coef=0.02 * rng.standard_normal(m), noise_coef=0.02 * rng.standard_normal((n, 2, m)),
+        gram=np.eye(2 * n), labels=np.array([1.0, -1.0, 1.0, -1.0]), signal_strength=1.0,
+    )  # fmt: skip
+    settings = {"radius": 0.9, "step_size": 0.05}
+    model = PowerNetworkSpec(width=m)
+    sizes = {"n_samples": n, "signal_strength": 1.0, "noise_norm": 1.0, "power": 3.0}
+    # Weight 1: stage III has no clean loss left. Then weight 0.5, for both terms of the signal's rate.
+    found = start.run(model, **settings, weight=1.0, n_steps=400, record_at=at).memorisation
+    law = StageLaws(**settings, **sizes, weight=1.0).growing_memorisation(start.noise_coef, start.labels, at)
+    assert np.abs(found - law).max() < 1e-2 * np.abs(law[-1] - law[0]).max()
+    score = start.run(model, **settings, weight=0.5, n_steps=400, record_at=at).signal_score
+    law = StageLaws(**settings, **sizes, weight=0.5).growing_score(start.signal_coef, at)
+    assert np.abs(score - law).max() < 1e-2 * abs(law[-1] - law[0])
 
 
 def test_stalled_score_solves_its_law():

@@ -2,7 +2,7 @@
 
 from featsim.theory.cgro.closure import ClosureStart, ClosureTrace, closure_from_weights
 from featsim.theory.cgro.flow import ClosureFlow, FlowTrace, closure_flow
-from featsim.theory.cgro.laws import StageLaws, attacked_power, blow_up_time, largest_start
+from featsim.theory.cgro.laws import StageLaws, attacked_power, blow_up_time, largest_start, power_growth
 from featsim.theory.cgro.phases import REACHED, Phases, detect_phases
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "closure_from_weights",
     "detect_phases",
     "largest_start",
+    "power_growth",
 ]

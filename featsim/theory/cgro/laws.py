@@ -10,7 +10,7 @@ import dataclasses
 
 import numpy as np
 
-from featsim.validation import FloatArray, check_integer, check_real
+from featsim.validation import FloatArray, check_array, check_integer, check_real
 
 
 def blow_up_time(start: FloatArray | float, rate: float, power: float) -> FloatArray:
@@ -42,6 +42,44 @@ def blow_up_time(start: FloatArray | float, rate: float, power: float) -> FloatA
     with np.errstate(divide="ignore", over="ignore"):
         time: FloatArray = 1.0 / ((q - 2.0) * rate * np.maximum(z, 0.0) ** (q - 2.0))
     return time
+
+
+def power_growth(
+    start: FloatArray | float, rate: float, power: float, time: FloatArray | float
+) -> FloatArray:
+    r"""Return the solution of :math:`\dot z = c|z|^{q-1}`, of either sign.
+
+    Parameters
+    ----------
+    start : array_like
+        :math:`z_0`.
+    rate : float
+        :math:`c \ge 0`.
+    power : float
+        :math:`q > 2`.
+    time : array_like, shape (t,) or ()
+        :math:`t \ge 0`.
+
+    Returns
+    -------
+    ndarray, shape of `time` followed by that of `start`
+        :math:`z_0 \bigl(1 - \mathrm{sgn}(z_0)(q-2)\,c\,|z_0|^{q-2}\,t\bigr)^{-1/(q-2)}`: a positive start
+        grows and is inf from :func:`blow_up_time` on, a negative one fades.
+
+    Raises
+    ------
+    ValueError
+        If the power is 2 or less, the rate negative or a time negative.
+    """
+    q = check_real("power", power, above=2.0, hint="at q = 2 growth is exponential, without a blow-up")
+    c = check_real("rate", rate, minimum=0.0)
+    z, t = np.asarray(start, dtype=np.float64), np.asarray(time, dtype=np.float64)
+    if t.size and not t.min() >= 0.0:
+        raise ValueError(f"time must be >= 0, got {t.min():g}")
+    left = 1.0 - np.multiply.outer(t, np.sign(z) * (q - 2.0) * c * np.abs(z) ** (q - 2.0))
+    with np.errstate(divide="ignore"):
+        grown: FloatArray = np.where(left > 0.0, z * np.maximum(left, 0.0) ** (-1.0 / (q - 2.0)), np.inf)
+    return np.where(z == 0.0, 0.0, grown)
 
 
 def attacked_power(position: float, power: float) -> float:
@@ -129,10 +167,80 @@ class StageLaws:
         float
             Steps; inf if no filter starts in the right direction or nothing drives it.
         """
-        q, lam, alpha = self.power, self.weight, self.signal_strength
-        drive = (1.0 - lam) * alpha**q + lam * attacked_power(alpha - self.radius, q)
         start = np.max(np.asarray(signal_coef) * (1.0 if signs is None else signs))
-        return float(blow_up_time(start, 0.5 * self.step_size * q * drive, q))
+        return float(blow_up_time(start, self.signal_rate, self.power))
+
+    @property
+    def signal_rate(self) -> float:
+        r"""Rate :math:`c_u = (\eta q/2)[(1-\lambda)\alpha^q + \lambda\phi(\tilde\alpha)]` of stage I."""
+        q, lam, alpha = self.power, self.weight, self.signal_strength
+        drive: float = (1.0 - lam) * alpha**q + lam * attacked_power(alpha - self.radius, q)
+        return 0.5 * self.step_size * q * drive
+
+    @property
+    def memorisation_rate(self) -> float:
+        r"""Rate :math:`c_v = (\eta q/2)\lambda\sigma^2 d/N` of stage III: a sample sees its own 1/N share."""
+        return 0.5 * self.step_size * self.power * self.weight * self.noise_norm**2 / self.n_samples
+
+    def growing_score(self, signal_coef: FloatArray, step: FloatArray | float) -> FloatArray:
+        r"""Return the signal score of stage I, :math:`S = \alpha^q \sum_r \phi(u_r)`.
+
+        For the odd network. Every filter solves :math:`\dot u_r = c_u |u_r|^{q-1}` from its own start, as
+        long as the loss is at log 2.
+
+        Parameters
+        ----------
+        signal_coef : ndarray, shape (m,)
+            :math:`u_r(0)`; of a network with signs :math:`a_r`, :math:`a_r u_r(0)`.
+        step : array_like, shape (t,) or ()
+            Steps, >= 0.
+
+        Returns
+        -------
+        ndarray, shape of `step`
+            S; inf from :meth:`signal_time` on.
+
+        Raises
+        ------
+        ValueError
+            If a step is negative or the rate is, with a radius beyond the signal.
+        """
+        start = check_array("signal_coef", signal_coef, ("m",))
+        u = power_growth(start, self.signal_rate, self.power, step)
+        return _odd_sum(self.signal_strength * u, self.power, (-1,))
+
+    def growing_memorisation(
+        self, noise_coef: FloatArray, labels: FloatArray, step: FloatArray | float
+    ) -> FloatArray:
+        r"""Return the memorisation of stage III, :math:`V_i = \sum_{j,r} \phi(y_i v_{ijr})`.
+
+        For the odd network. Every product solves :math:`\dot v = c_v |v|^{q-1}` from its own start, as long
+        as the attacked loss is at log 2; the clean loss, nearly gone by then, and other samples do not
+        drive it.
+
+        Parameters
+        ----------
+        noise_coef : ndarray, shape (n, P - 1, m)
+            :math:`v_{ijr}(0)`; of a network with signs :math:`a_r`, :math:`a_r v_{ijr}(0)`.
+        labels : ndarray, shape (n,)
+            Signs.
+        step : array_like, shape (t,) or ()
+            Steps, >= 0.
+
+        Returns
+        -------
+        ndarray, shape of `step` followed by (n,)
+            V of each sample; inf from :meth:`memorisation_time` on.
+
+        Raises
+        ------
+        ValueError
+            If a step is negative.
+        """
+        start = check_array("noise_coef", noise_coef, ("n", "P - 1", "m"))
+        y = check_array("labels", labels, (len(start),))
+        v = power_growth(y[:, None, None] * start, self.memorisation_rate, self.power, step)
+        return _odd_sum(v, self.power, (-2, -1))
 
     def memorisation_time(
         self, noise_coef: FloatArray, labels: FloatArray, signs: FloatArray | None = None
@@ -155,8 +263,7 @@ class StageLaws:
             by itself.
         """
         start = largest_start(noise_coef, labels, signs)
-        rate = 0.5 * self.step_size * self.power * self.weight * self.noise_norm**2 / self.n_samples
-        return blow_up_time(start, rate, self.power)
+        return blow_up_time(start, self.memorisation_rate, self.power)
 
     def stalled_score(self, step: FloatArray | float) -> FloatArray:
         r"""Return the signal score of stage II, where it grows like a logarithm.
@@ -231,6 +338,11 @@ class StageLaws:
         q = self.power
         left = (self.noise_norm**2 / self.n_samples * (v0 / u1) ** (q - 2.0)) ** (1.0 / q)
         return float(1.0 - left / self.signal_strength)
+
+
+def _odd_sum(values: FloatArray, power: float, axes: tuple[int, ...]) -> FloatArray:
+    total: FloatArray = (np.sign(values) * np.abs(values) ** power).sum(axis=axes)
+    return total
 
 
 def largest_start(noise_coef: FloatArray, labels: FloatArray, signs: FloatArray | None = None) -> FloatArray:
