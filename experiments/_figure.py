@@ -20,7 +20,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 import featsim
-from featsim.plotting import figure_style, save_figure
+from featsim.plotting import figure_style, name_bands, save_figure
 from featsim.scenarios import Scenario
 from featsim.sweeps import map_runs
 from featsim.traces import TraceError, check_writable
@@ -93,6 +93,7 @@ def run_figure(
         print(f"{name}: drawing from {result}, which is up to date", file=sys.stderr)
     with figure_style():
         figure = draw(arrays, config)
+        name_bands(figure)
     pictures = [save_figure(figure, options.figures / f"{name}.{ending}") for ending in ("png", "pdf")]
     written = ", ".join(str(path) for path in [*pictures, result])
     print(f"{name}: {written} ({time.monotonic() - begin:.1f} s)", file=sys.stderr)

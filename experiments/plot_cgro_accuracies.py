@@ -17,7 +17,7 @@ from _cgro import MEMORY, SIGNAL, TITLES, over_seeds
 from _figure import Arrays, Config, run_figure
 from matplotlib.figure import Figure
 
-from featsim.plotting import COLOURS, draw_seeds, new_figure, step_axis
+from featsim.plotting import COLOURS, bands_in_words, draw_seeds, new_figure, step_axis
 from featsim.scenarios import Scenario, get_scenario
 from featsim.specs import spec_from_dict
 from featsim.training import Recording
@@ -86,7 +86,8 @@ def draw(arrays: Arrays, config: Config) -> Figure:
     grid[0, 0].set_ylabel("accuracy")
     grid[1, 0].set_ylabel("score")
     lines = [*grid[0, 0].get_legend_handles_labels(), *grid[1, 0].get_legend_handles_labels()]
-    figure.legend(lines[0] + lines[2], lines[1] + lines[3], loc="outside lower center", ncols=3)
+    note = f"above: thin lines are seeds, thick ones medians; below: {bands_in_words(figure)}"
+    figure.legend(lines[0] + lines[2], lines[1] + lines[3], loc="outside lower center", ncols=3, title=note)
     return figure
 
 

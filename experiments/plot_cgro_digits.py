@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 
 from featsim.attacks import run_attack
 from featsim.evaluation import ball_flatness
-from featsim.plotting import COLOURS, THEORY, draw_seeds, new_figure, step_axis
+from featsim.plotting import COLOURS, THEORY, bands_in_words, draw_seeds, new_figure, step_axis
 from featsim.scenarios import Scenario, get_scenario
 from featsim.specs import spec_from_dict
 from featsim.training import Recording
@@ -123,7 +123,8 @@ def draw(arrays: Arrays, config: Config) -> Figure:
         ax.set_ylabel(rf"${key}_\epsilon$, largest {what}")
         ax.set_title(f"({letter}) landscape, end of training")
     lines = [*axes[0].get_legend_handles_labels(), *grid[1, 0].get_legend_handles_labels()]
-    figure.legend(lines[0] + lines[2], lines[1] + lines[3], loc="outside lower center", ncols=3)
+    figure.legend(lines[0] + lines[2], lines[1] + lines[3], loc="outside lower center", ncols=3,
+                  title=bands_in_words(figure) or None)  # fmt: skip
     return figure
 
 

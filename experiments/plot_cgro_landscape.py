@@ -18,7 +18,7 @@ from _figure import Arrays, Config, run_figure
 from matplotlib.figure import Figure
 
 from featsim.evaluation import line_flatness
-from featsim.plotting import COLOURS, THEORY, draw_seeds, new_figure, step_axis
+from featsim.plotting import COLOURS, THEORY, bands_in_words, draw_seeds, new_figure, step_axis
 from featsim.scenarios import Scenario, get_scenario
 from featsim.specs import spec_from_dict
 from featsim.training import Recording
@@ -94,7 +94,8 @@ def draw(arrays: Arrays, config: Config) -> Figure:
     axes[1].set_ylim(1e-6, 40)
     step_axis(axes[2], steps[-1])
     axes[2].set_xticks([0, 10, 100, 1000], ["0", "10", "100", "1,000"])
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3,
+                  title=bands_in_words(figure) or None)  # fmt: skip
     return figure
 
 

@@ -21,7 +21,7 @@ from featsim.attacks import AdaptiveAttack, NeuronAttack, fgm, pgd, run_attack
 from featsim.certificates import branch_and_bound
 from featsim.claims.evaluation import CUBES, PATCHES
 from featsim.models import PowerNetwork, trained_model
-from featsim.plotting import COLOURS, new_figure
+from featsim.plotting import COLOURS, draw_band, new_figure
 from featsim.specs import spec_from_dict
 from featsim.sweeps import map_runs
 from featsim.threats import Threat
@@ -121,9 +121,9 @@ def draw(arrays: Arrays, config: Config) -> Figure:
     for row, name in enumerate(OBJECTIVES):
         colour, marker, label = looks[name]
         values = arrays["scaled"][:, row]
-        right.fill_between(
-            SCALES, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.3, linewidth=0
-        )
+        ends = values.min(axis=0), values.max(axis=0)
+        seeds = f"least to largest of {len(values)} seeds around their mean"
+        draw_band(right, SCALES, *ends, color=colour, meaning=seeds, alpha=0.3)
         right.plot(SCALES, values.mean(axis=0), marker=marker, color=colour, label=label)
     right.plot(SCALES, arrays["dead"].mean(axis=0), ":", color="0.3", label="zero gradients of the loss")
     right.set_xscale("log", base=2)

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from featsim.claims.purification.measures import ENDS
 from featsim.evaluation import default_suite, robustness
 from featsim.models import trained_model
-from featsim.plotting import COLOURS, new_figure
+from featsim.plotting import COLOURS, draw_band, new_figure
 from featsim.scenarios import get_scenario
 from featsim.specs import spec_from_dict
 from featsim.threats import Threat
@@ -81,7 +81,8 @@ def draw(arrays: Arrays, config: Config) -> Figure:
     axes = figure.subplots(1, len(LOOKS), sharey=True)
     for ax, (name, (colour, label)) in zip(axes, LOOKS.items(), strict=True):
         low, high = arrays[name].T
-        ax.fill_between(config["radii"], low, high, color=colour, alpha=0.35, linewidth=0)
+        band = "from certified to attacked accuracy"
+        draw_band(ax, config["radii"], low, high, color=colour, meaning=band, alpha=0.35)
         ax.plot(config["radii"], high, "-", color=colour, marker="o", markersize=3, label="attacked")
         ax.plot(config["radii"], low, "--", color=colour, marker="s", markersize=3, label="certified")
         ax.axvline(0.2, color="0.6", linestyle=":", linewidth=1.0, zorder=0)

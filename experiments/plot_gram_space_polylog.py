@@ -84,7 +84,7 @@ def draw(arrays: Arrays, config: Config) -> Figure:
     ax.set_yscale("log")
     ax.set_ylabel("robust accuracy $-$ 1/2 (fresh samples)")
     dimension_axis(ax, dims)
-    ax.set_title(f"{n_words(n_seeds)}, {config['n_fresh']:,} fresh samples each")
+    ax.set_title(f"{n_words(n_seeds)}, {config['n_fresh']:,} fresh samples each; bars: standard error")
     ax.legend(loc="center right", bbox_to_anchor=(1.0, 0.45))
     return figure
 

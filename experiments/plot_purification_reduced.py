@@ -17,7 +17,7 @@ import numpy as np
 from _figure import Arrays, Config, run_figure
 from matplotlib.figure import Figure
 
-from featsim.plotting import COLOURS, draw_theory, new_figure
+from featsim.plotting import COLOURS, draw_band, draw_theory, new_figure
 from featsim.scenarios import Scenario, get_scenario
 from featsim.specs import spec_from_dict
 from featsim.theory import Population, SymmetricState, symmetric_path, symmetric_weights
@@ -112,7 +112,7 @@ def draw(arrays: Arrays, config: Config) -> Figure:
         (second, "dense", COLOURS["dense-mixture"], dense, 100.0),
     ):
         mean, sd = scale * arrays[f"symmetric_{name}"]
-        ax.fill_between(steps, mean - sd, mean + sd, color=color, alpha=0.25, linewidth=0)
+        draw_band(ax, steps, mean - sd, mean + sd, color=color, meaning="mean of the neurons ± their sd")
         ax.plot(steps, mean, color=color, linewidth=2.2, label="network")
         draw_theory(ax, every, scale * theory, label="recursion")
     third.plot(

@@ -26,7 +26,7 @@ from featsim.claims.purification.measures import ENDS
 from featsim.data import SparseCodingData
 from featsim.decomposition import keep_pure
 from featsim.models import LinearModel, Model, oracle_polynomial
-from featsim.plotting import COLOURS, new_figure
+from featsim.plotting import COLOURS, draw_band, new_figure
 from featsim.scenarios import Scenario, get_scenario
 from featsim.scenarios.purification import strong_attack
 from featsim.specs import spec_from_dict
@@ -149,7 +149,8 @@ def draw(arrays: Arrays, config: Config) -> Figure:
     left.plot(radii, np.median(arrays["oracle"], axis=0), **ORACLE)
     for net, (color, label) in SHADED.items():
         low, high = (np.median(arrays[f"{net}{kind}"], axis=0) for kind in ("_certified", ""))
-        right.fill_between(radii, low, high, color=color, alpha=0.35, linewidth=0)
+        band = f"from certified to attacked accuracy, medians of {len(config['seeds'])} seeds"
+        draw_band(right, radii, low, high, color=color, meaning=band, alpha=0.35)
         right.plot(radii, high, color=color, linewidth=1.6, marker=".", label=f"{label}, PGD")
         right.plot(
             radii, low, color=color, linewidth=1.2, linestyle=(0, (3, 1.2)), label=f"{label}, certified"

@@ -28,7 +28,7 @@ from threadpoolctl import threadpool_limits
 from featsim.attacks import run_attack
 from featsim.data import PatchData
 from featsim.decomposition import PerturbationParts, perturbation_parts
-from featsim.plotting import COLOURS, THEORY, draw_seeds, new_figure, step_axis
+from featsim.plotting import COLOURS, THEORY, bands_in_words, draw_seeds, new_figure, step_axis
 from featsim.scenarios import Scenario, get_scenario
 from featsim.specs import Spec, spec_from_dict
 from featsim.training import Recording
@@ -120,7 +120,8 @@ def draw(arrays: Arrays, config: Config) -> Figure:
     for row, label in enumerate(("A-margin:\nshare of energy", "A-pgd:\nshare of energy", "mean cosine")):
         axes[row, 0].set_ylabel(label)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
-    figure.legend(*axes[2, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    figure.legend(*axes[2, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2,
+                  title=bands_in_words(figure) or None)  # fmt: skip
     return figure
 
 

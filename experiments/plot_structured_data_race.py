@@ -110,7 +110,7 @@ def draw(arrays: Arrays, config: Config) -> Figure:
     right.set_xlabel(r"$S_{NR}(B_0^+)^{q-2} \, / \, S_R(A_0^+)^{q-2}$")
     right.legend(loc="upper left", fontsize=6.8)
     agree = {name: np.mean(arrays[f"{name}_won"] == arrays[f"{name}_told"]) for name in LOOKS}
-    left.set_title(f"(a) {arrays['usual_won'][0].size} classes at each point")
+    left.set_title(f"(a) {arrays['usual_won'][0].size} classes at each point; bars: 95 %")
     right.set_title("(b) rule right for {usual:.0%} and {small:.0%} of the classes".format(**agree))
     return figure
 

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 from scipy.integrate import solve_ivp
 
-from featsim.plotting import BAND, COLOURS, THEORY, new_figure, step_axis
+from featsim.plotting import BAND, COLOURS, THEORY, draw_band, new_figure, step_axis
 from featsim.scenarios import Scenario, get_scenario
 from featsim.theory import saturation_level, saturation_rate
 from featsim.training import Recording
@@ -124,7 +124,8 @@ def draw(arrays: Arrays, config: Config) -> Figure:
         relative = curves[shown] / theory[shown]
         typical = int(np.argsort(relative[0])[relative.shape[1] // 2])
         low, high = np.quantile(relative, BAND, axis=1)
-        right.fill_between(steps, low, high, color=look["color"], alpha=0.25, linewidth=0)
+        band = "the middle 80 % of the neurons that start early, around the typical one"
+        draw_band(right, steps, low, high, color=look["color"], meaning=band)
         right.plot(steps, relative[:, typical], color=look["color"], markevery=10, marker=look["marker"],
                    markerfacecolor=look.get("markerfacecolor", look["color"]), label=f"q = {q}")  # fmt: skip
         predicted = growth(scenarios[shown], float(curves[shown][0, typical]), steps)
@@ -137,7 +138,7 @@ def draw(arrays: Arrays, config: Config) -> Figure:
     left.minorticks_off()
     left.set_xlabel(r"inner step size $\eta_{in}$")
     left.set_ylabel("plateau of $B$")
-    left.set_title(f"(a) plateaus, medians {ratios[0]:.3f} and {ratios[1]:.3f} of $B^*$")
+    left.set_title(f"(a) plateaus, medians {ratios[0]:.3f}, {ratios[1]:.3f} of $B^*$; bars: least to largest")
     left.legend(loc="lower left")
     right.plot([], [], color="black", linewidth=1.1, linestyle=":", label="attacked growth law")
     right.axhline(1.0, **THEORY, label="$B^*$")

@@ -270,7 +270,7 @@ def margin_step(threat: Threat, step_size: float, n_steps: int = 1) -> GradientA
 
 
 def fgm(threat: Threat) -> GradientAttack:
-    """Return A-unit: one steepest step of the soft margin to the edge of the budget.
+    """Return FGM, in tables A-unit: one steepest step of the soft margin to the edge of the budget.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ from featsim.models import (
     TwoLayerNetwork,
     neuron_sum,
 )
-from featsim.threats import Threat
+from featsim.threats import Threat, as_samples
 
 if TYPE_CHECKING:
     from featsim.data import PatchData
@@ -66,6 +66,7 @@ def certify_model(
     if isinstance(model, LinearModel):
         return certify_linear(model, data, threat)
     if threat.subspace == "slice":
+        as_samples(data).bind(threat)  # refuses what is no cap around these samples
         ball = certify_model(model, data, threat.replace(subspace=None))
         if ball is None:
             return None

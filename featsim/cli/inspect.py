@@ -25,6 +25,7 @@ def register(commands: Any) -> None:
         featsim inspect runs/standard-seed-000.npz
         featsim inspect runs/adversarial-seed-000.run            # a run that goes on, or was killed
         featsim inspect runs/standard-seed-000.npz --at 100
+        featsim inspect runs/standard-seed-000.npz --config      # every setting
         featsim inspect runs/standard-seed-000.npz --plot trace.pdf --csv trace.csv
         """,
     )
@@ -34,11 +35,14 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("--plot", metavar="FILE", help="draw the trace (png, pdf, svg)")
     parser.add_argument("--csv", metavar="FILE", help="write what was recorded, one row per step")
+    parser.add_argument(
+        "--config", action="store_true", help="print the whole configuration and the versions behind it too"
+    )
     parser.add_argument("--json", action="store_true", help="the summary as JSON")
 
 
 def inspect(args: argparse.Namespace) -> int:
-    """Say what a trace holds: status, values, winners, configuration.
+    """Say what a trace holds: status, values, winners, and with --config every setting.
 
     Values are given with their spread over classes and neurons. The trace of a run that goes on,
     or was killed, is read up to what it last wrote.
@@ -55,6 +59,7 @@ def inspect(args: argparse.Namespace) -> int:
         print_json(_as_json(trace, view, args.at))
     else:
         _print(args.trace, trace, view, args.at)
+        _print_configuration(trace, whole=args.config)
     for path in written:
         print(f"wrote {path}", file=sys.stderr if args.json else sys.stdout)
     return OK
@@ -114,8 +119,11 @@ def _as_json(trace: Trace, view: Trace, at: int | None) -> dict[str, Any]:
 
 
 def _print(path: str, trace: Trace, view: Trace, at: int | None) -> None:
+    from featsim.traces.summary import run_title
+
     summary = _summary(trace)
     print(path)
+    print(f"  run      {run_title(trace) or 'of no scenario'}")
     print(f"  status   {trace.status}{': ' + trace.message if trace.message else ''}")
     if trace.status in ("running", "interrupted"):
         print(
@@ -130,6 +138,14 @@ def _print(path: str, trace: Trace, view: Trace, at: int | None) -> None:
     print(_value_table(_arrays(view, at)))
     for line in [*_winner_lines(_summary(view)["winners"]), *_passage_lines(summary["passages"])]:
         print(line)
+
+
+def _print_configuration(trace: Trace, *, whole: bool) -> None:
+    if not whole:
+        made = trace.versions.get("featsim")
+        with_what = f", made with featsim {made}" if made else ""
+        print(f"\n{len(dict(flat(trace.spec)))} settings{with_what}; --config prints them")
+        return
     print("\nconfiguration")
     _print_pairs(dict(flat(trace.spec)))
     print("\nmade with")
@@ -144,6 +160,9 @@ def _value_table(arrays: Mapping[str, Mapping[str, Any]]) -> str:
         )
         final = what["final"]
         if final is None:
+            cells = ["-"] * 4
+        elif "n_different" in final:
+            name = f"{name} ({final['n_different']} different)"
             cells = ["-"] * 4
         elif final["count"] == 1 and not final["n_nonfinite"]:
             cells = [number(final["mean"]), "", "", ""]

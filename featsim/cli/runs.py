@@ -179,16 +179,19 @@ def last_values(trace: Trace) -> dict[str, float]:
     """Return the last record as one number per quantity, named by how it was reduced.
 
     Competing coefficients are reduced to the largest of each class, since that is what
-    represents the class; everything else to its mean.
+    represents the class; indices, whose mean says nothing, to how many different ones there are;
+    everything else to its mean.
     """
     values: dict[str, float] = {}
-    competing = trace.meta.get("competing", [])
+    competing, nominal = (trace.meta.get(kind, []) for kind in ("competing", "nominal"))
     for name in trace:
         axes = trace.axes[name]
         if name == "steps" or axes[:1] != ("step",) or not trace.n_records:
             continue
         last = np.asarray(trace[name][-1], dtype=np.float64)
-        if last.ndim == 0:
+        if name in nominal:
+            values[f"{name} (different ones)"] = float(np.unique(last).size)
+        elif last.ndim == 0:
             values[name] = float(last)
         elif name in competing and axes[1:] == ("class", "neuron"):
             values[f"{name} (largest of a class)"] = float(last.max(axis=1).mean())

@@ -217,6 +217,7 @@ def robustness(
         check_generator("rng", rng)
     if masking and rng is None:
         raise ValueError("rng must be given for the masking tests; pass rng=np.random.default_rng(0)")
+    samples.bind(threat)  # refuses here, before any work, what the samples cannot carry
     chosen = default_suite(model, data, threat, random=rng is not None) if attacks is None else tuple(attacks)
     for attack in chosen:
         if not _same(attack.threat, threat):

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from featsim.plotting.style import SIMULATION, THEORY
 from featsim.validation import check_array
@@ -15,6 +18,8 @@ from featsim.validation import check_array
 BAND = (0.1, 0.9)
 """Quantiles over seeds between which the band lies."""
 
+_MEANING = "_band: "  # legends leave out names that begin so
+_SEEDS = f"middle {100 * (BAND[1] - BAND[0]):.0f} % of"
 _MARKER_DISTANCE = 0.1  # along the line, as a fraction of the diagonal of the axes
 
 
@@ -52,9 +57,94 @@ def draw_seeds(ax: Axes, x: npt.ArrayLike, values: npt.ArrayLike, *, color: str,
         settings.setdefault("markevery", _MARKER_DISTANCE)
     if len(table) > 1:
         low, high = np.quantile(table, BAND, axis=0)
-        ax.fill_between(where, low, high, color=color, alpha=0.25, linewidth=0)
+        draw_band(ax, where, low, high, color=color, meaning=f"{_SEEDS} {len(table)} seeds")
     ax.plot(where, np.median(table, axis=0), **settings)
     return ax
+
+
+def draw_band(
+    ax: Axes,
+    x: npt.ArrayLike,
+    low: npt.ArrayLike,
+    high: npt.ArrayLike,
+    *,
+    color: str,
+    meaning: str,
+    alpha: float = 0.25,
+) -> Axes:
+    """Draw a band that knows what it is, for :func:`name_bands`.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    x, low, high : array_like, shape (t,)
+        Places, and the edges of the band.
+    color : str
+        Colour.
+    meaning : str
+        What lies between the edges, such as "certified to attacked accuracy".
+    alpha : float
+        Opacity.
+
+    Returns
+    -------
+    Axes
+        `ax`.
+
+    Raises
+    ------
+    ValueError
+        If `meaning` is empty.
+    """
+    if not meaning:
+        raise ValueError("meaning must say what the band is, got ''")
+    where, lower, upper = (np.asarray(values, dtype=np.float64) for values in (x, low, high))
+    ax.fill_between(where, lower, upper, color=color, alpha=alpha, linewidth=0, label=_MEANING + meaning)
+    return ax
+
+
+def bands_in_words(figure: Figure) -> str:
+    """Return what the bands of a figure are, for a place where it says so itself.
+
+    Parameters
+    ----------
+    figure : Figure
+        With bands of :func:`draw_seeds` and :func:`draw_band`.
+
+    Returns
+    -------
+    str
+        Empty if there are none, or a title or legend names them already.
+    """
+    labels = [str(band.get_label()) for band in figure.findobj(PolyCollection)]
+    meanings = [label.removeprefix(_MEANING) for label in labels if label.startswith(_MEANING)]
+    written = " ".join(text.get_text() for text in figure.findobj(Text))
+    missing = [meaning for meaning in dict.fromkeys(meanings) if meaning not in written]
+    if not missing:
+        return ""
+    lines = "lines: medians; " if any(meaning.startswith(_SEEDS) for meaning in missing) else ""
+    return f"{lines}bands: {'; '.join(missing)}"
+
+
+def name_bands(figure: Figure) -> str:
+    """Write below a figure what its bands are, unless it says so already.
+
+    Parameters
+    ----------
+    figure : Figure
+        As for :func:`bands_in_words`.
+
+    Returns
+    -------
+    str
+        What was written; empty if nothing had to be.
+    """
+    note = bands_in_words(figure)
+    if note:
+        above = figure.get_supxlabel()
+        figure.supxlabel(f"{above}\n{note}" if above else note, fontsize=7, x=0.01, ha="left")
+    return note
 
 
 def draw_theory(ax: Axes, x: npt.ArrayLike, values: npt.ArrayLike, **line: Any) -> Axes:

@@ -9,11 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from featsim.plotting.style import COLOURS, PAGE_WIDTH, figure_style, new_figure
+from featsim.traces.summary import run_title
 
 if TYPE_CHECKING:
     from featsim.traces import Trace
 
 _PANEL_HEIGHT = 1.9
+_LEGEND_LINE = 0.15  # inches, of two names
 _SPREAD = 0.1  # numbers of one panel are at least this share of the largest
 # Lines of one panel are told apart by colour and, in grey, by their dashes and marks.
 _LINES = (
@@ -50,25 +52,18 @@ def plot_trace(trace: Trace) -> Figure:
     rows = -(-len(panels) // 2)
     with figure_style():
         columns = min(2, len(panels))
-        figure = new_figure(0.5 + _PANEL_HEIGHT * rows)
+        lines = [-(-len(names) // 2) if _has_legend(title, names) else 0 for title, names in panels.items()]
+        legends = sum(max(lines[start : start + 2]) for start in range(0, len(lines), 2))
+        figure = new_figure(0.5 + _PANEL_HEIGHT * rows + _LEGEND_LINE * legends)
         grid = figure.subplots(rows, columns, squeeze=False)
         for ax, (title, names) in zip(grid.flat, panels.items(), strict=False):
             _draw_panel(ax, trace, title, names)
-        for before, ax in zip(grid.flat[len(panels) - 1 :], grid.flat[len(panels) :], strict=False):
+        for ax in grid.flat[len(panels) :]:
             ax.remove()
-            if before.get_legend() is not None:  # the place is free
-                before.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0))
-        figure.suptitle(_heading(trace), fontsize=9, x=0.01, ha="left")
+        heading = ", ".join(filter(None, (run_title(trace), trace.status)))
+        figure.suptitle(heading, fontsize=9, x=0.01, ha="left")
         figure.set_size_inches(PAGE_WIDTH if columns == 2 else PAGE_WIDTH / 2, figure.get_size_inches()[1])
     return figure
-
-
-def _heading(trace: Trace) -> str:
-    spec = trace.spec
-    words = [str(spec[name]) for name in ("scenario", "training") if spec.get(name)]
-    if spec.get("seed") is not None:
-        words.append(f"seed {spec['seed']}")
-    return ", ".join([*words, trace.status])
 
 
 def _panels(trace: Trace) -> dict[str, list[str]]:
@@ -134,5 +129,11 @@ def _draw_panel(ax: Axes, trace: Trace, title: str, names: list[str]) -> None:
     if gaps.size > 2 and gaps[-2] > 3 * gaps[0]:  # recorded at logarithmic distances
         ax.set_xscale("symlog", linthresh=1.0)
         ax.set_xlim(trace.steps[0], trace.steps[-1])  # the margin of a logarithm reaches below step 0
-    if len(names) > 1 or title.startswith(("loss", "accuracy", "other numbers")):
-        ax.legend(loc="best")
+    if _has_legend(title, names):
+        # Below the panel, where it covers no curve; the layout makes room for it.
+        ax.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.28), ncols=2, columnspacing=1, borderaxespad=0)
+
+
+def _has_legend(title: str, names: list[str]) -> bool:
+    """Return whether the title leaves open what is drawn."""
+    return len(names) > 1 or title.startswith(("loss", "accuracy", "other numbers"))

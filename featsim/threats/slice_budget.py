@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from featsim.threats.threat import Threat
 
 _SMALL = 1e-14
+_ROUNDING = 1e-12  # of a radius computed from an angle
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -39,6 +40,12 @@ class SliceBudget(Budget):
             raise ValueError(f"X must have shape (n, d) with d >= 2 for caps, got {points.shape}")
         if not np.any(points[:, :-1], axis=1).all():
             raise ValueError("X must not lie on the axis of the slice: there is no cap around such a point")
+        diameter = 2.0 * float(np.linalg.norm(points[:, :-1], axis=1).max(initial=0.0))
+        if len(points) and threat.radius > diameter * (1.0 + _ROUNDING):
+            raise ValueError(
+                f"radius must be <= {diameter:.6g}, the diameter of the slice, got {threat.radius:g}; "
+                "at the diameter the cap is the whole slice"
+            )
         return cls(threat=threat, points=points)
 
     @cached_property

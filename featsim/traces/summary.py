@@ -27,18 +27,20 @@ def summarise(trace: Trace) -> dict[str, Any]:
         `status`, `message`, `n_records`, `first_step`, `last_step` (None without
         records), `arrays`, `winners`, `passages`. `arrays` maps each name to its `shape`, `axes`,
         `dtype`, and `final`: count, mean, sd, min and max over the finite entries of the
-        last record (over the whole array without a step axis), and `n_nonfinite`.
+        last record (over the whole array without a step axis), and `n_nonfinite`; of an array that
+        ``meta["nominal"]`` names, whose numbers are only names, `n_different` instead of statistics.
         `winners` has a dict per class: `class`, `winner` (the competing array with
         the largest entry at the last record; None if equal or not finite),
         `neuron` (where), and `largest` (the largest entry of each). `passages` has a dict
         per quantity that has a level to reach: see :func:`passages`.
     """
+    nominal = trace.meta.get("nominal", [])
     arrays = {
         name: {
             "shape": trace[name].shape,
             "axes": trace.axes[name],
             "dtype": str(trace[name].dtype),
-            "final": _final(trace[name], trace.axes[name]),
+            "final": _final(trace[name], trace.axes[name], name in nominal),
         }
         for name in trace
         if name not in COORDINATES.values()
@@ -56,7 +58,26 @@ def summarise(trace: Trace) -> dict[str, Any]:
     }
 
 
-def _final(array: Array, axes: tuple[str, ...]) -> dict[str, Any] | None:
+def run_title(trace: Trace) -> str:
+    """Return scenario, training and seed, as far as the trace names them.
+
+    Parameters
+    ----------
+    trace : Trace
+        Any trace.
+
+    Returns
+    -------
+    str
+        Such as ``"cgro/A, adversarial, seed 3"``; empty if it names none.
+    """
+    words = [str(trace.spec[name]) for name in ("scenario", "training") if trace.spec.get(name)]
+    if trace.spec.get("seed") is not None:
+        words.append(f"seed {trace.spec['seed']}")
+    return ", ".join(words)
+
+
+def _final(array: Array, axes: tuple[str, ...], nominal: bool) -> dict[str, Any] | None:
     """Return statistics of the last record, None where there is none or it is text."""
     if array.dtype.kind not in "biuf":
         return None
@@ -67,6 +88,8 @@ def _final(array: Array, axes: tuple[str, ...]) -> dict[str, Any] | None:
     if not values.size:
         return None
     statistics: dict[str, Any] = {"count": int(finite.size), "n_nonfinite": int(values.size - finite.size)}
+    if nominal:
+        return {**statistics, "n_different": int(np.unique(finite).size)}
     for name, function in (("mean", np.mean), ("sd", np.std), ("min", np.min), ("max", np.max)):
         statistics[name] = float(function(finite)) if finite.size else None
     return statistics

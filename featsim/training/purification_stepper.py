@@ -91,7 +91,7 @@ class PurificationStepper:
             **{name: axes.get(name, ("step",)) for name in self.quantities},
             **{name: STANDARD_AXES[name] for name in ("weight_steps", "weights", "final_weights")},
         }
-        self.meta: dict[str, Any] = {"theory": "purification"}
+        self.meta: dict[str, Any] = {"theory": "purification", "nominal": ["winner"]}
 
     @classmethod
     def start(

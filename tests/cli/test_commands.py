@@ -7,6 +7,7 @@ import pytest
 
 import featsim as package
 from featsim import get_scenario, scenario_names, version_report
+from featsim.claims import select
 from featsim.cli import _COMMANDS, main
 
 COMMANDS = ("run", "scenarios", "inspect", "evaluate", "certify", "resume", "claims", "data")
@@ -123,6 +124,13 @@ class TestClaims:
         assert ledger["select"] == ("a", None)
         assert ledger["run"] == (["one", "two"], True, 2, False)
         assert ledger["written"] == str(tmp_path / "results")
+
+    def test_list_runs_nothing(self, featsim, tmp_path):
+        code, out, _ = featsim("claims", "--list", "--theory", "cgro", "--out", tmp_path / "none")
+        rows = out.splitlines()
+        assert code == 0 and not (tmp_path / "none").exists()
+        assert [row.split()[0] for row in rows[1:]] == [claim.id for claim in select(theory="cgro")]
+        assert all(claim.statement in row for claim, row in zip(select(theory="cgro"), rows[1:], strict=True))
 
     def test_not_as_documented(self, featsim, ledger, tmp_path):
         ledger["verdicts"] = [True, False]

@@ -70,6 +70,7 @@ def test_certify(featsim, trace):
             "subspace 'signal' must come with",
         ),
         (("--threat", "own", "--radius", "0.1", "--seconds", "-1"), "--seconds must be >= 0"),
+        (("--threat", "cap", "--radius", "0.1"), "caps"),
         (("--threat", "own"), "--radius"),
     ],
 )

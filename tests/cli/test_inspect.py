@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from featsim import Trace, load_trace
+from featsim.cli.runs import last_values
 
 
 @pytest.fixture
@@ -46,7 +47,22 @@ def test_summary(featsim, trace):
     for k in range(4):
         best = max(("robust_coef", "nonrobust_coef"), key=lambda name: stored[name][-1, k].max())
         assert f"class {k}: {best} (neuron {stored[best][-1, k].argmax()})" in out
-    assert '"structured-data/S1"' in out and "data.n_nonrobust_patches  3" in out and "numba" in out
+    assert "run      structured-data/S1, standard, seed 0" in out
+    assert "--config prints them" in out and "data.n_nonrobust_patches" not in out and "numba" not in out
+    everything = featsim("inspect", trace, "--config")[1]
+    assert '"structured-data/S1"' in everything and "data.n_nonrobust_patches  3" in everything
+    assert "numba" in everything
+
+
+def test_indices_are_counted_not_averaged(featsim, tmp_path):
+    arrays = {"steps": np.arange(2), "winner": np.array([[5, 7, 7, 2], [7, 7, 7, 2]])}
+    axes = {"winner": ("step", "neuron")}
+    path = Trace(arrays, axes, meta={"nominal": ["winner"]}).save(tmp_path / "x.npz")
+    code, out, _ = featsim("inspect", path)
+    assert code == 0 and "winner (2 different)" in out and "5.75" not in out
+    final = json.loads(featsim("inspect", path, "--json")[1])["arrays"]["winner"]["final"]
+    assert final == {"count": 4, "n_nonfinite": 0, "n_different": 2}
+    assert last_values(load_trace(path)) == {"winner (different ones)": 2.0}
 
 
 def test_at_a_step(featsim, trace):

@@ -41,6 +41,14 @@ def test_every_script_says_what_it_shows(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_bands_say_what_they_are(name):
+    """Bands are drawn by functions that name them, or have a name in the legend."""
+    for call in ast.walk(ast.parse((EXPERIMENTS / f"{name}.py").read_text(encoding="utf-8"))):
+        if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "fill_between":
+            assert "label" in {keyword.arg for keyword in call.keywords}
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_configurations_are_json_and_differ_by_size(name):
     figure = importlib.import_module("_figure")
     module = importlib.import_module(name)

@@ -12,12 +12,15 @@ from matplotlib.figure import Figure
 from featsim.plotting import (
     COLOURS,
     THEORY,
+    bands_in_words,
+    draw_band,
     draw_events,
     draw_image,
     draw_seeds,
     draw_signed,
     draw_theory,
     figure_style,
+    name_bands,
     new_figure,
     plot_trace,
     save_figure,
@@ -73,6 +76,21 @@ def test_seeds_are_a_line_and_a_band(ax):
     assert line.get_linestyle() == "-"
     heights = band.get_paths()[0].vertices[:, 1]
     np.testing.assert_allclose([heights.min(), heights.max()], [0.2, 6.2])
+
+
+def test_bands_are_named_once(ax):
+    figure = ax.figure
+    draw_seeds(ax, [0.0, 1.0], np.ones((3, 2)), color="C0")
+    draw_seeds(ax, [0.0, 1.0], np.ones((3, 2)), color="C1", label="shown")
+    assert bands_in_words(figure) == "lines: medians; bands: middle 80 % of 3 seeds"
+    draw_band(ax, [0.0, 1.0], [0.0, 0.0], [1.0, 1.0], color="C2", meaning="mean ± sd")
+    assert [text.get_text() for text in ax.legend().get_texts()] == ["shown"]
+    figure.supxlabel("above")
+    assert name_bands(figure) == "lines: medians; bands: middle 80 % of 3 seeds; mean ± sd"
+    assert figure.get_supxlabel().startswith("above\nlines: ")
+    assert name_bands(figure) == ""  # they are named now
+    with pytest.raises(ValueError, match="meaning must say what the band is"):
+        draw_band(ax, [0.0], [0.0], [1.0], color="C0", meaning="")
 
 
 def test_one_seed_has_no_band(ax):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from featsim.attacks import pgd, run_attack
 from featsim.data import CircleSpec, SphereSliceSpec, circle_points, on_slice, point_data
-from featsim.evaluation import robust_interval
+from featsim.evaluation import robust_interval, robustness
 from featsim.models import LinearModel
 from featsim.threats import Samples, SliceBudget, Threat
 
@@ -24,6 +24,15 @@ def test_projection_stays_in_the_cap_and_is_idempotent(seed, radius, size):
     once = budget.project(delta)
     assert budget.contains(once).all()
     np.testing.assert_allclose(budget.project(once), once, atol=1e-12)
+
+
+def test_a_cap_beyond_the_slice_is_refused():
+    diameter = 2.0 * np.sqrt(0.75)  # the slice has constant 1/2
+    data, whole = cap(diameter)
+    assert np.allclose(whole.half_angle, np.pi)
+    model = LinearModel(np.ones((1, data.dim)))
+    with pytest.raises(ValueError, match=r"radius must be <= 1\.73205, the diameter of the slice, got 2"):
+        robustness(model, data, Threat(radius=2.0, scope="input", subspace="slice"))
 
 
 def test_projection_is_the_nearest_point_of_the_cap(rng):
