@@ -60,7 +60,7 @@ def measure(
     Returns
     -------
     dict of str to ndarray
-        First axis seeds; ``"official"`` and ``"seconds"`` without it.
+        First axis seeds; those of :func:`origin` and ``"seconds"`` without it.
     """
     begin = time.monotonic()
     scenario = spec_from_dict(config["scenario"]) if warm is None else warm
@@ -76,13 +76,21 @@ def _one(item: tuple[Callable[..., Any], Scenario, int, tuple[Any, ...]]) -> Any
 
 
 def origin(scenario: Scenario) -> Arrays:
-    """Return whether training and test files are the published ones: 1 yes, 0 no, -1 nothing to compare."""
+    """Return where images came from and how much of them is seen.
+
+    ``official``: whether training and test files are the published ones, 1 yes, 0 no, -1 nothing to compare;
+    ``unseen``: rows at the bottom and columns at the right that no patch reaches.
+    """
     data: Any = scenario.data
     parts = [data.pool()]
     if hasattr(data, "test_images"):  # a handful of images on the slice has no test set
         parts.append(data.test_images(1))
     codes = [-1 if part.official is None else int(part.official) for part in parts]
-    return {"official": np.array(codes)}
+    shape, unseen = parts[0].image_shape, (0, 0)
+    if hasattr(data, "patching"):
+        height, width = data.patching.reach(shape)
+        unseen = shape[0] - height, shape[1] - width
+    return {"official": np.array(codes), "unseen": np.array(unseen)}
 
 
 def name_images(figure: Figure, arrays: Arrays, config: Config, n_test: int, more: str = "") -> None:
@@ -93,11 +101,13 @@ def name_images(figure: Figure, arrays: Arrays, config: Config, n_test: int, mor
     files = train if train == test else f"training: {train}, test: {test}"
     small = f", averaged over {data['block']}x{data['block']} pixels" if data["block"] > 1 else ""
     grey = ", grey" if data.get("grey") else ""
+    rows, columns = (int(count) for count in arrays["unseen"])
+    edge = f"; no patch sees the last {rows} rows and {columns} columns" if rows or columns else ""
     seeds = f"{len(config['seeds'])} seeds" if len(config["seeds"]) > 1 else "one seed"
     tested = f" and {n_test} test" if n_test else ""
     counts = f"{config['scenario']['n_samples']} training{tested} images, {seeds}{more}"
     figure.supxlabel(
-        f"{TITLES[data['images']]}{small}{grey} ({files}):\n"
+        f"{TITLES[data['images']]}{small}{grey} ({files}){edge}:\n"
         f"{counts}; computed in {float(arrays['seconds']):.0f} s",
         fontsize=7,
         x=0.01,

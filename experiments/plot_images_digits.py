@@ -22,8 +22,7 @@ from _figure import Arrays, Config, run_figure
 from _images import mean_sd, measure, name_images, picture, shown_epochs, sized
 from matplotlib.figure import Figure
 
-from featsim.claims.images.feature_measures import FeatureStudy, accuracies
-from featsim.images import unstandardise
+from featsim.claims.images.feature_measures import FeatureStudy, accuracies, first_of_classes, pixels
 from featsim.plotting import TRAININGS, draw_image, draw_seeds, draw_signed, new_figure
 from featsim.scenarios.images import FEATURE_SETTINGS
 from featsim.specs import spec_from_dict
@@ -50,8 +49,7 @@ def compute(config: Config, jobs: int) -> Arrays:
     """Train every seed both ways, attack the weights along the way, and take the final gradients."""
     arrays = measure(accuracies, config, jobs, tuple(config["epochs"]))
     study = FeatureStudy(spec_from_dict(config["scenario"]), 0)
-    rows = np.unique(study.test.y, return_index=True)[1]
-    return {**arrays, "images": unstandardise(study.test.select(rows))}
+    return {**arrays, "images": pixels(study.test.select(first_of_classes(study.test)))}
 
 
 def draw(arrays: Arrays, config: Config) -> Figure:

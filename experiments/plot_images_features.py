@@ -22,11 +22,9 @@ from _figure import Arrays, Config, run_figure
 from _images import SETS, mean_sd, measure, name_images, picture, shown_epochs, sized
 from matplotlib.figure import Figure
 
-from featsim.claims.cases import Run
-from featsim.claims.images.feature_measures import FeatureStudy, curves, pictures
+from featsim.claims.images.feature_measures import FeatureStudy, curves
 from featsim.plotting import draw_image, draw_seeds, draw_signed, new_figure
 from featsim.scenarios.images import FEATURE_SETTINGS
-from featsim.specs import spec_from_dict
 
 IMAGES = tuple(FEATURE_SETTINGS)
 SEEDS = {"quick": 1, "default": 5, "full": 10}
@@ -54,9 +52,8 @@ def configuration(size: str, images: str = "digits") -> Config:
 
 def compute(config: Config, jobs: int) -> Arrays:
     """Build both sets for every seed, and test fresh runs on them."""
-    arrays = measure(curves, config, jobs, tuple(config["epochs"]), ("robust_noise", "nonrobust"))
-    shown = pictures(Run(spec_from_dict(config["scenario"]), None, config["seeds"][0], None))
-    return {**arrays, **{f"shown_{name}": values for name, values in shown.items()}}
+    arrays = measure(curves, config, jobs, tuple(config["epochs"]), ("robust_noise", "nonrobust"), True)
+    return {name: values[0] if name.startswith("shown_") else values for name, values in arrays.items()}
 
 
 def draw(arrays: Arrays, config: Config) -> Figure:

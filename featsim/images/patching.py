@@ -75,6 +75,30 @@ class Patching(Spec):
         patches = kept.transpose(0, 1, 3, 4, 2).reshape(-1, size[0] * size[1] * channels)
         return np.ascontiguousarray(patches)
 
+    def reach(self, image_shape: tuple[int, int, int]) -> tuple[int, int]:
+        """Return how far down and across the image the patches reach.
+
+        Pictures of patches are best cut there: beyond, there is nothing to show.
+
+        Parameters
+        ----------
+        image_shape : (int, int, int)
+            Height, width, channels.
+
+        Returns
+        -------
+        (int, int)
+            Rows from the top and columns from the left; no patch holds a pixel beyond them.
+
+        Raises
+        ------
+        ValueError
+            If a patch is larger than the image.
+        """
+        _, width, channels = _checked_shape(image_shape)
+        last = int(self.indices(image_shape)[-1, -1]) // channels  # patches and their pixels run row by row
+        return last // width + 1, last % width + 1
+
     def extract(self, images: npt.ArrayLike) -> FloatArray:
         """Cut images into patches.
 

@@ -5,9 +5,17 @@ import pytest
 
 from featsim.claims import Verdict, all_as_documented, format_table, run_claims, select
 from featsim.claims.cases import Run
-from featsim.claims.images.feature_measures import FeatureStudy, directions
+from featsim.claims.images.feature_measures import (
+    SETS,
+    FeatureStudy,
+    curves,
+    directions,
+    first_of_classes,
+    pixels,
+)
 from featsim.claims.images.purification_measures import PurificationStudy
 from featsim.claims.report import write_ledger
+from featsim.images import Patching, patch_images
 from featsim.scenarios.images import FEATURE_SETTINGS, PURIFICATION_SETTINGS, SCENARIOS
 from featsim.training import Recording
 
@@ -52,6 +60,25 @@ def test_references_runs_and_splits_are_separate():
     moved = sets["nonrobust"].X - study.test.X
     size = np.linalg.norm(study.threat.bind(study.test).pixels.fold(moved), axis=1)
     assert np.isfinite(size).all() and size.max() > 0
+    rows = first_of_classes(study.test)
+    np.testing.assert_array_equal(study.test.y[rows], np.arange(10))
+    for name, few in study.construct(study.test, 2, rows=rows).items():
+        np.testing.assert_array_equal(few.y, sets[name].y[rows])
+        # Sums over other blocks of samples may round differently.
+        np.testing.assert_allclose(few.X, sets[name].X[rows], rtol=1e-8, atol=1e-8)
+
+
+def test_pictures_are_first_images_of_classes_as_far_as_patches_reach():
+    found = curves(Run(SMALL, None, 0, None), (0,), ("nonrobust",), with_pictures=True)
+    study = FeatureStudy(SMALL, 0)
+    images = study.data.test_images(study.setting.n_test)
+    rows = first_of_classes(study.test)
+    np.testing.assert_allclose(found["shown_image"], images.X[rows], atol=1e-12)
+    for name in SETS:
+        assert found[f"shown_{name}"].shape == (10, 8, 8, 1)
+        assert np.abs(found[f"shown_{name}"] - found["shown_image"]).max(axis=(1, 2, 3)).min() > 0.05
+    cut = patch_images(images, Patching(size=(3, 4), stride=(3, 2)))
+    np.testing.assert_allclose(pixels(cut), images.X[:, :6, :8], atol=1e-12)
 
 
 def test_shares_of_directions_are_shares():

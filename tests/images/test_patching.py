@@ -54,6 +54,13 @@ def test_patches_are_rows_of_the_image(cut):
     np.testing.assert_array_equal(patching.indices(shape), expected)
 
 
+@given(cuts())
+def test_patches_reach_the_last_pixel_they_hold(cut):
+    shape, patching = cut
+    rows, columns, _ = np.unravel_index(patching.indices(shape), shape)
+    assert patching.reach(shape) == (rows.max() + 1, columns.max() + 1)
+
+
 @pytest.mark.parametrize(
     ("shape", "size", "stride", "patches"),
     [

@@ -132,8 +132,13 @@ class FeatureStudy:
         """Robust and non-robust sets built from the test images."""
         return self.construct(self.test, purpose=2)
 
-    def construct(self, data: PatchData, purpose: int, sets: Sequence[str] = SETS) -> dict[str, PatchData]:
-        """Build sets from images: robust ones by matching R, non-robust ones by attacking S."""
+    def construct(
+        self, data: PatchData, purpose: int, sets: Sequence[str] = SETS, rows: IntArray | None = None
+    ) -> dict[str, PatchData]:
+        """Build sets from images: robust ones by matching R, non-robust ones by attacking S.
+
+        Of `rows` alone, if they are given: from the same starts and targets as in the whole sets.
+        """
         rng = self.rng(purpose)
         robust, standard = self.references["adversarial"], self.references["standard"]
         shape = data.spec.image_shape  # type: ignore[union-attr]
@@ -141,12 +146,15 @@ class FeatureStudy:
             "robust_image": other_class_images(data, self.first, unstandardise(self.first), rng),
             "robust_noise": rng.uniform(size=(data.n_samples, *shape)),
         }
+        targets = random_targets(data.y, data.n_classes, rng)
+        if rows is not None:
+            data, targets = data.select(rows), targets[rows]
+            starts = {name: start[rows] for name, start in starts.items()}
         found = {
             name: match_scores(robust, data, start, step_size=self.setting.match_step).data
             for name, start in starts.items()
             if name in sets
         }
-        targets = random_targets(data.y, data.n_classes, rng)
         found["nonrobust"] = self.moved(standard, data, targets)
         return found
 
@@ -169,11 +177,14 @@ class FeatureStudy:
         return standing / self.test.n_samples
 
 
-def curves(run: Run, epochs: Sequence[int], sets_built: Sequence[str] = SETS) -> Numbers:
+def curves(
+    run: Run, epochs: Sequence[int], sets_built: Sequence[str] = SETS, with_pictures: bool = False
+) -> Numbers:
     """Return accuracies along both trainings on clean, robust and non-robust images, and those of S and R.
 
     ``standard_clean`` and the like have one entry per epoch; ``standard_robust``, and ``standard_other`` in
-    the other norm, are those of the last.
+    the other norm, are those of the last. With pictures also ``shown_image``, the first image of each class,
+    and ``shown_`` in front of each set, what was built from it.
     """
     study = FeatureStudy(run.scenario, run.seed)
     found: Numbers = {}
@@ -189,16 +200,27 @@ def curves(run: Run, epochs: Sequence[int], sets_built: Sequence[str] = SETS) ->
                 found[f"{training}_other"] = study.robust_accuracy(last, study.setting.other_threat)
             for name, data in sets.items():
                 found[f"reference_{training}_{name}"] = clean_accuracy(study.references[training], data)
+        if with_pictures:
+            rows = first_of_classes(study.test)
+            shown = {"image": study.test.select(rows), **study.construct(study.test, 2, rows=rows)}
+            found |= {f"shown_{name}": pixels(data) for name, data in shown.items()}
     return found
 
 
-def pictures(run: Run, n_shown: int = 10) -> Numbers:
-    """Return the first image of each class with the sets built from it, pixels in [0, 1]."""
-    study = FeatureStudy(run.scenario, run.seed)
-    with threadpool_limits(1, user_api="blas"):
-        rows = np.unique(study.test.y, return_index=True)[1][:n_shown]
-        shown = {"image": study.test, **study.constructed}
-        return {name: unstandardise(data.select(rows)) for name, data in shown.items()}
+def first_of_classes(data: PatchData) -> IntArray:
+    """Return the index of the first sample of each class."""
+    return np.unique(data.y, return_index=True)[1]
+
+
+def pixels(data: PatchData) -> FloatArray:
+    """Return the images behind patches, in [0, 1] but for rounding, as far as the patches reach."""
+    return _reached(data, unstandardise(data))
+
+
+def _reached(data: PatchData, images: FloatArray) -> FloatArray:
+    spec: Any = data.spec
+    height, width = spec.patching.reach(spec.image_shape)
+    return images[:, :height, :width]
 
 
 def transfer(run: Run) -> Numbers:
@@ -303,12 +325,12 @@ def accuracies(run: Run, epochs: Sequence[int]) -> Numbers:
     found: Numbers = {}
     with threadpool_limits(1, user_api="blas"):
         means = _class_means(run.data)
-        rows = np.unique(study.test.y, return_index=True)[1]
+        rows = first_of_classes(study.test)
         for training in TRAININGS:
             networks = study.run(training, epochs)
             found[f"{training}_clean"] = np.array([clean_accuracy(net, study.test) for net in networks])
             found[f"{training}_robust"] = np.array([study.robust_accuracy(net) for net in networks])
             gradients = margin_gradients(networks[-1], study.test)
             found[f"{training}_cosine"] = _mean_cosine(_flat(gradients), means[study.test.y])
-            found[f"{training}_pictures"] = gradients[rows]
+            found[f"{training}_pictures"] = _reached(study.test, gradients[rows])
     return found
