@@ -39,6 +39,11 @@ def sized(scenario: Scenario, size: str, n_steps: int) -> Scenario:
     return scenario.with_settings({"schedule.n_steps": n_steps})
 
 
+def sized_test(n_test: int, size: str) -> int:
+    """Return the number of test images: no more than 100 at test size."""
+    return min(n_test, 100) if size == "quick" else n_test
+
+
 def measure(
     function: Callable[..., Any], config: Config, jobs: int, *arguments: Any, warm: Scenario | None = None
 ) -> Arrays:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from _figure import Arrays, Config, run_figure
-from _images import mean_sd, measure, name_images, picture, shown_epochs, sized
+from _images import mean_sd, measure, name_images, picture, shown_epochs, sized, sized_test
 from matplotlib.figure import Figure
 
 from featsim.claims.images.feature_measures import FeatureStudy, accuracies, first_of_classes, pixels
@@ -40,15 +40,15 @@ def configuration(size: str, images: str = "digits") -> Config:
     return {
         "scenario": scenario,
         "epochs": shown_epochs(n_epochs, EPOCHS[size]),
-        "n_test": setting.n_test,
+        "n_test": sized_test(setting.n_test, size),
         "seeds": list(range(SEEDS[size])),
     }
 
 
 def compute(config: Config, jobs: int) -> Arrays:
     """Train every seed both ways, attack the weights along the way, and take the final gradients."""
-    arrays = measure(accuracies, config, jobs, tuple(config["epochs"]))
-    study = FeatureStudy(spec_from_dict(config["scenario"]), 0)
+    arrays = measure(accuracies, config, jobs, tuple(config["epochs"]), config["n_test"])
+    study = FeatureStudy(spec_from_dict(config["scenario"]), 0, config["n_test"])
     return {**arrays, "images": pixels(study.test.select(first_of_classes(study.test)))}
 
 

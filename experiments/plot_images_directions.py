@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from _figure import Arrays, Config, run_figure
-from _images import measure, name_images, sized
+from _images import measure, name_images, sized, sized_test
 from matplotlib.figure import Figure
 
 from featsim.claims.images.feature_measures import directions
@@ -42,12 +42,13 @@ def configuration(size: str, images: str = "digits") -> Config:
     """Return everything that determines the arrays."""
     setting = FEATURE_SETTINGS[images]
     scenario = sized(setting.scenario, size, 120)
-    return {"scenario": scenario, "n_test": setting.n_test, "seeds": list(range(SEEDS[size]))}
+    n_test = sized_test(setting.n_test, size)
+    return {"scenario": scenario, "n_test": n_test, "seeds": list(range(SEEDS[size]))}
 
 
 def compute(config: Config, jobs: int) -> Arrays:
     """Perturb test images on both networks of every seed."""
-    return measure(directions, config, jobs)
+    return measure(directions, config, jobs, config["n_test"])
 
 
 def draw(arrays: Arrays, config: Config) -> Figure:

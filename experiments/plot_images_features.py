@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from _figure import Arrays, Config, run_figure
-from _images import SETS, mean_sd, measure, name_images, picture, shown_epochs, sized
+from _images import SETS, mean_sd, measure, name_images, picture, shown_epochs, sized, sized_test
 from matplotlib.figure import Figure
 
 from featsim.claims.images.feature_measures import FeatureStudy, curves
@@ -29,6 +29,7 @@ from featsim.scenarios.images import FEATURE_SETTINGS
 IMAGES = tuple(FEATURE_SETTINGS)
 SEEDS = {"quick": 1, "default": 5, "full": 10}
 EPOCHS = (0, 1, 2, 3, 5, 8, 12, 16, 20, 25, 30, 35)
+SETS_BUILT = ("robust_noise", "nonrobust")
 ROWS = {
     "image": "image",
     "robust_noise": "robust,\nfrom noise",
@@ -45,14 +46,14 @@ def configuration(size: str, images: str = "digits") -> Config:
     return {
         "scenario": scenario,
         "epochs": shown_epochs(n_epochs, EPOCHS),
-        "n_test": setting.n_test,
+        "n_test": sized_test(setting.n_test, size),
         "seeds": list(range(SEEDS[size])),
     }
 
 
 def compute(config: Config, jobs: int) -> Arrays:
     """Build both sets for every seed, and test fresh runs on them."""
-    arrays = measure(curves, config, jobs, tuple(config["epochs"]), ("robust_noise", "nonrobust"), True)
+    arrays = measure(curves, config, jobs, tuple(config["epochs"]), SETS_BUILT, config["n_test"], True)
     return {name: values[0] if name.startswith("shown_") else values for name, values in arrays.items()}
 
 

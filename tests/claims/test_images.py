@@ -69,9 +69,9 @@ def test_references_runs_and_splits_are_separate():
 
 
 def test_pictures_are_first_images_of_classes_as_far_as_patches_reach():
-    found = curves(Run(SMALL, None, 0, None), (0,), ("nonrobust",), with_pictures=True)
-    study = FeatureStudy(SMALL, 0)
-    images = study.data.test_images(study.setting.n_test)
+    found = curves(Run(SMALL, None, 0, None), (0,), ("nonrobust",), 60, with_pictures=True)
+    study = FeatureStudy(SMALL, 0, 60)
+    images = study.data.test_images(60)
     rows = first_of_classes(study.test)
     np.testing.assert_allclose(found["shown_image"], images.X[rows], atol=1e-12)
     for name in SETS:

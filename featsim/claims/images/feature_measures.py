@@ -53,10 +53,13 @@ class FeatureStudy:
         Setting.
     seed : int
         Seed of splits, weights and minibatches.
+    n_test : int, optional
+        Test images; by default those of the setting.
     """
 
     scenario: Scenario
     seed: int
+    n_test: int | None = None
 
     @property
     def setting(self) -> FeatureSetting:
@@ -87,7 +90,7 @@ class FeatureStudy:
     @cached_property
     def test(self) -> PatchData:
         """Test images."""
-        return self.data.test(self.setting.n_test)
+        return self.data.test(self.n_test or self.setting.n_test)
 
     @cached_property
     def first(self) -> PatchData:
@@ -178,7 +181,11 @@ class FeatureStudy:
 
 
 def curves(
-    run: Run, epochs: Sequence[int], sets_built: Sequence[str] = SETS, with_pictures: bool = False
+    run: Run,
+    epochs: Sequence[int],
+    sets_built: Sequence[str] = SETS,
+    n_test: int | None = None,
+    with_pictures: bool = False,
 ) -> Numbers:
     """Return accuracies along both trainings on clean, robust and non-robust images, and those of S and R.
 
@@ -186,7 +193,7 @@ def curves(
     the other norm, are those of the last. With pictures also ``shown_image``, the first image of each class,
     and ``shown_`` in front of each set, what was built from it.
     """
-    study = FeatureStudy(run.scenario, run.seed)
+    study = FeatureStudy(run.scenario, run.seed, n_test)
     found: Numbers = {}
     with threadpool_limits(1, user_api="blas"):
         sets = {"clean": study.test, **study.construct(study.test, 2, sets_built)}
@@ -238,7 +245,7 @@ def transfer(run: Run) -> Numbers:
     return found
 
 
-def directions(run: Run) -> Numbers:
+def directions(run: Run, n_test: int | None = None) -> Numbers:
     """Return where perturbations of both networks point.
 
     U is the span of the centred class means of split A, V that of the mean perturbations of S towards each
@@ -247,7 +254,7 @@ def directions(run: Run) -> Numbers:
     dimension; ``cosine_u`` and ``cosine_v``, the mean cosines with the difference of target's and label's
     direction; ``gradient``, the mean cosine of the margin's input gradient with the label's class mean.
     """
-    study = FeatureStudy(run.scenario, run.seed)
+    study = FeatureStudy(run.scenario, run.seed, n_test)
     found: Numbers = {}
     with threadpool_limits(1, user_api="blas"):
         u = _class_means(study.first)
@@ -315,13 +322,13 @@ def _mean_cosine(first: FloatArray, second: FloatArray) -> float:
     return float(np.mean(np.sum(first * second, axis=1) / np.where(norms > 0.0, norms, 1.0)))
 
 
-def accuracies(run: Run, epochs: Sequence[int]) -> Numbers:
+def accuracies(run: Run, epochs: Sequence[int], n_test: int | None = None) -> Numbers:
     """Return clean and robust accuracy along both trainings, and input gradients at the end.
 
     ``{training}_clean`` and ``_robust`` have one entry per epoch; ``_cosine`` is the mean cosine of the
     gradients with the centred mean image of the class; ``_pictures`` shows one gradient per class.
     """
-    study = FeatureStudy(run.scenario, run.seed)
+    study = FeatureStudy(run.scenario, run.seed, n_test)
     found: Numbers = {}
     with threadpool_limits(1, user_api="blas"):
         means = _class_means(run.data)
