@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from featsim.kernels._copies import copy_row
 from featsim.kernels._jit import inner, jit
 
 
@@ -86,7 +87,7 @@ def adam_trajectory(
                         gates, slope, delta, point)  # fmt: skip
                 margin = sign[i] * _score(weights, bias[0], point, gates)
             else:
-                point[:] = X[i]
+                copy_row(X[i], point)
             stats[t, 2] += max(-margin, 0.0) + np.log1p(np.exp(-abs(margin)))
             stats[t, 3] += 1.0 if margin > 0.0 else 0.0
             weight = -sign[i] / (1.0 + np.exp(margin)) / n

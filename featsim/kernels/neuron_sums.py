@@ -20,6 +20,7 @@ import math
 
 import numpy as np
 
+from featsim.kernels._copies import copy_row, copy_table
 from featsim.kernels._jit import inner, jit
 
 # Kinds of activation: s(z) of the smoothed ReLU, max(z, 0)^q, sgn(z)|z|^q, Gaussian-smoothed ReLU,
@@ -333,7 +334,7 @@ def _bound_node(
         better = found > bound
         if better:
             bound = found
-            best_x[:] = s
+            copy_table(s, best_x)
         for p in range(P):
             for i in range(R):
                 value += tilt[p, i] * s[p, i]
@@ -362,7 +363,8 @@ def _bound_node(
 @inner
 def _box(node, parent, cut, place, side, root_lo, root_hi, lo, hi):
     """Write the box of a node, from its cuts up to the root."""
-    lo[:], hi[:] = root_lo, root_hi
+    copy_table(root_lo, lo)
+    copy_table(root_hi, hi)
     R = lo.shape[1]
     while node > 0:
         p, i = cut[parent[node]] // R, cut[parent[node]] % R
@@ -518,7 +520,7 @@ def branch_and_bound(
             bound[child] = found
             if value < upper:
                 upper = value
-                best_x[:] = lean
+                copy_table(lean, best_x)
             if found >= upper - tolerance:
                 closed = min(closed, found)
                 continue
@@ -579,7 +581,7 @@ def _gradient(A, z, columns, tilt, offset, x, kind, q, rho, shift, steep, out):
     P, R, K = columns.shape
     total = offset
     for p in range(P):
-        shift[:] = z[p]
+        copy_row(z[p], shift)
         for i in range(R):
             for a in range(K):
                 shift[a] += x[p, i] * columns[p, i, a]
@@ -663,24 +665,24 @@ def climb(
             value[s] = _gradient(A, z, columns, tilt, offset, x[s], kind, q, rho, shift, steep, gradient)
             if value[s] < best:
                 best = value[s]
-                best_x[:] = x[s]
+                copy_table(x[s], best_x)
                 tally[0], tally[1] = s, done[s]
             while done[s] < stages[stage] and eta[s] > 1e-6 * radius and best > goal:
                 done[s] += 1
                 if not _move(x[s], before[s], gradient, eta[s], momentum, radius, linf, new):
                     break
                 found = _gradient(A, z, columns, tilt, offset, new, kind, q, rho, shift, steep, ahead)
-                before[s] = x[s]
+                copy_table(x[s], before[s])
                 if found < value[s]:
-                    x[s] = new
+                    copy_table(new, x[s])
                     value[s] = found
-                    gradient[:] = ahead
+                    copy_table(ahead, gradient)
                     eta[s] = min(1.25 * eta[s], 2.0 * radius)
                 else:
                     eta[s] *= 0.5
                 if value[s] < best:
                     best = value[s]
-                    best_x[:] = x[s]
+                    copy_table(x[s], best_x)
                     tally[0], tally[1] = s, done[s]
             if best <= goal:
                 return best

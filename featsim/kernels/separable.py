@@ -15,6 +15,7 @@ import math
 
 import numpy as np
 
+from featsim.kernels._copies import copy_row
 from featsim.kernels._jit import inner, jit
 
 
@@ -174,8 +175,8 @@ def climb_patches(
         running = count
         for c in range(count):
             order[c], best[c], best_step[c] = c, values[chosen[c]], 0
-            x[c] = starts[chosen[c]]
-            best_x[c] = x[c]
+            copy_row(starts[chosen[c]], x[c])
+            copy_row(x[c], best_x[c])
         length = length0
         for t in range(n_steps):
             for i in range(running):
@@ -184,7 +185,7 @@ def climb_patches(
                 value = _objective(z[p], shift, signs, q, rho, code)
                 if value > best[c]:
                     best[c], best_step[c] = value, t
-                    best_x[c] = x[c]
+                    copy_row(x[c], best_x[c])
                 _move(x[c], z[p], shift, filters, signs, length, radius, linf, q, rho, code, gradient)
             if t + 1 == quarter or t + 1 == half:
                 running = _halve(order, running, best)
@@ -196,10 +197,10 @@ def climb_patches(
             value = _objective(z[p], shift, signs, q, rho, code)
             if value > best[c]:
                 best[c], best_step[c] = value, n_steps
-                best_x[c] = x[c]
+                copy_row(x[c], best_x[c])
         for c in range(1, count):
             if best[c] > best[winner]:
                 winner = c
-        point[p] = best_x[winner]
+        copy_row(best_x[winner], point[p])
         gain[p] = best[winner] - values[S - 1]
         start[p], step[p] = chosen[winner], best_step[winner]

@@ -22,6 +22,7 @@ import math
 
 import numpy as np
 
+from featsim.kernels._copies import copy_row, copy_table
 from featsim.kernels._jit import inner, jit
 
 # How the adversarial example is made.
@@ -218,7 +219,7 @@ def power_trajectory(
         if whole_input:
             if mode == COEFFICIENT:
                 np.dot(W, W.T, M)
-            attacked_powers[:] = powers
+            copy_table(powers, attacked_powers)
             _attack_input(X, W, M, labels, signs, P, odd, q, code, mode, radius, n_inner, step, whole,
                           Z, Za, attacked_powers, Aa, H, C, G, size)  # fmt: skip
         finite = True
@@ -306,7 +307,7 @@ def closure_trajectory(
                     z, u, strength * y, y, mode, radius, signs, odd, q, code, moved, moved_powers
                 )
             else:
-                moved_powers[:] = z_powers
+                copy_row(z_powers, moved_powers)
             memory = y * noise
             finite = finite and math.isfinite(memory) and math.isfinite(signal)
             signal_total += y * signal
@@ -330,7 +331,7 @@ def closure_trajectory(
         if memory_total >= n and memorised_at[n + 1] < 0:
             memorised_at[n + 1] = t
         if recording:
-            u_out[t_record] = u
+            copy_row(u, u_out[t_record])
             t_record += 1
             if t_record == record.shape[0]:
                 return t_record
