@@ -17,9 +17,9 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,8 @@ Array = npt.NDArray[Any]
 HEADER = "__featsim__"
 """Reserved array name under which an npz keeps its JSON."""
 
+_PREFIX = 16384  # bytes in which an npy header ends
+_SMALL = 1 << 16  # arrays below this are read at once
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KINDS = "biufU"
 # What zipfile and the npy header parser raise on bytes that are not what they should be.
@@ -40,6 +42,29 @@ _UNREADABLE = (
 )  # fmt: skip
 
 
+class Parts(NamedTuple):
+    """An array given piece by piece along its first axis, so that it is never whole in memory.
+
+    Attributes
+    ----------
+    dtype : numpy.dtype
+        Type of the entries.
+    shape : tuple of int
+        Shape of the whole.
+    pieces : callable
+        Returns the pieces, in order.
+    """
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    pieces: Callable[[], Iterable[Array]]
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the whole."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
 def check_name(name: object) -> str:
     """Return `name` if an array can be stored under it."""
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name == HEADER:
@@ -47,7 +72,7 @@ def check_name(name: object) -> str:
     return name
 
 
-def check_dtype(name: str, array: Array) -> None:
+def check_dtype(name: str, array: Array | Parts) -> None:
     """Refuse an array that cannot be stored without pickle."""
     if array.dtype.kind not in _KINDS:
         raise TraceError(f"{name} must hold numbers, booleans or text, got dtype {array.dtype}")
@@ -62,7 +87,7 @@ def write_npz(path: Path, kind: str, arrays: Mapping[str, Any], header: Mapping[
         File to make or replace.
     kind : str
         What the file is: ``"trace"``, ``"chunk"``, ...
-    arrays : mapping of str to array_like
+    arrays : mapping of str to array_like or Parts
         Numbers, booleans or text.
     header : mapping
         Plain JSON data.
@@ -74,7 +99,10 @@ def write_npz(path: Path, kind: str, arrays: Mapping[str, Any], header: Mapping[
     OSError
         If writing fails; the previous file is untouched then.
     """
-    stored = {check_name(name): np.asarray(value, order="C") for name, value in arrays.items()}
+    stored = {
+        check_name(name): value if isinstance(value, Parts) else np.asarray(value, order="C")
+        for name, value in arrays.items()
+    }
     for name, array in stored.items():
         check_dtype(name, array)
     with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
@@ -87,17 +115,22 @@ def write_npz(path: Path, kind: str, arrays: Mapping[str, Any], header: Mapping[
         _write_member(archive, HEADER, np.frombuffer(text.encode(), dtype=np.uint8))
 
 
-def _write_member(archive: zipfile.ZipFile, name: str, array: Array) -> None:
+def _write_member(archive: zipfile.ZipFile, name: str, array: Array | Parts) -> None:
+    pieces = array.pieces() if isinstance(array, Parts) else (array,)
     with archive.open(name + ".npy", "w", force_zip64=True) as member:
         prefix = io.BytesIO()
-        np.lib.format.write_array_header_1_0(prefix, np.lib.format.header_data_from_array_1_0(array))
+        described = {
+            "descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape,
+        }  # fmt: skip
+        np.lib.format.write_array_header_1_0(prefix, described)
         member.write(prefix.getvalue())
-        if array.nbytes:
-            member.write(array.reshape(-1).view(np.uint8).data)
+        for piece in pieces:
+            if piece.nbytes:
+                member.write(np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data)
 
 
 def read_npz(
-    path: Path, kind: str, names: Collection[str] | None = None
+    path: Path, kind: str, names: Collection[str] | None = None, *, mapped: bool = False
 ) -> tuple[dict[str, Any], dict[str, Array]]:
     """Read a file written by :func:`write_npz`, checking all that is read.
 
@@ -109,6 +142,9 @@ def read_npz(
         What the file must be.
     names : collection of str, optional
         Which arrays to read; all by default, none if empty.
+    mapped : bool
+        Whether to check large arrays on disk and leave them there: parts are read when they are used. The
+        file may be deleted then, but must not be written into.
 
     Returns
     -------
@@ -124,7 +160,7 @@ def read_npz(
     """
     try:
         with open(path, "rb") as file:
-            return _read_open(file, path, kind, names)
+            return _read_open(file, path, kind, names, mapped)
     except TraceError:
         raise
     except FileNotFoundError as error:
@@ -142,7 +178,7 @@ def _foreign(path: Path, kind: str, reason: str) -> TraceError:
 
 
 def _read_open(
-    file: BinaryIO, path: Path, kind: str, names: Collection[str] | None
+    file: BinaryIO, path: Path, kind: str, names: Collection[str] | None, mapped: bool
 ) -> tuple[dict[str, Any], dict[str, Array]]:
     start = file.read(4)
     if not start:
@@ -165,7 +201,10 @@ def _read_open(
         # The JSON sorts its keys; the archive has the order in which the arrays were given.
         header["arrays"] = described = {m[:-4]: described[m[:-4]] for m in members if m[:-4] != HEADER}
         wanted = [name for name in described if names is None or name in names]
-        return header, {name: _read_member(archive, path, name, described[name]) for name in wanted}
+        return header, {
+            name: _read_member(archive, path, name, described[name], file if mapped else None)
+            for name in wanted
+        }
 
 
 def _read_header(archive: zipfile.ZipFile, path: Path, kind: str) -> dict[str, Any]:
@@ -189,15 +228,21 @@ def _read_header(archive: zipfile.ZipFile, path: Path, kind: str) -> dict[str, A
 
 
 def _read_member(
-    archive: zipfile.ZipFile, path: Path, name: str, described: Mapping[str, Any] | None
+    archive: zipfile.ZipFile,
+    path: Path,
+    name: str,
+    described: Mapping[str, Any] | None,
+    file: BinaryIO | None = None,
 ) -> Array:
+    """Read and check one array; from `file`, where it is given, a large one is only mapped."""
     try:
         info = archive.getinfo(name + ".npy")
         size = path.stat().st_size
         if info.compress_type != zipfile.ZIP_STORED or info.file_size > size:
             raise _damaged(path, f"{name} is compressed or larger than the file")
-        raw = archive.read(info)  # checks the CRC of the whole member
-        prefix = io.BytesIO(raw[:16384])
+        mapped = file is not None and info.file_size > _SMALL
+        raw = _checked_start(archive, info) if mapped else archive.read(info)  # either checks the CRC
+        prefix = io.BytesIO(raw[:_PREFIX])
         version = np.lib.format.read_magic(prefix)
         if version != (1, 0):
             raise _damaged(path, f"{name} has npy version {version}")
@@ -205,17 +250,38 @@ def _read_member(
         if dtype.kind not in _KINDS:
             raise TraceError(f"{path} holds {name} of dtype {dtype}; a trace holds only plain arrays")
         count = math.prod(shape)
-        if fortran or count * dtype.itemsize != len(raw) - prefix.tell():
-            raise _damaged(path, f"{name} has shape {shape} but {len(raw) - prefix.tell()} bytes")
+        n_bytes = info.file_size - prefix.tell()
+        if fortran or count * dtype.itemsize != n_bytes:
+            raise _damaged(path, f"{name} has shape {shape} but {n_bytes} bytes")
         if described is not None and described != {"dtype": dtype.str, "shape": list(shape), "crc": info.CRC}:
             raise _damaged(path, f"{name} is not the array that the header describes")
         if not count:
             return _frozen(np.empty(shape, dtype))
+        if mapped and file is not None:
+            start = _data_offset(file, info) + prefix.tell()
+            return np.asarray(np.memmap(file, dtype, mode="r", offset=start, shape=shape))
         return np.frombuffer(raw, dtype, count, prefix.tell()).reshape(shape)
     except TraceError:
         raise
     except _UNREADABLE as error:
         raise _damaged(path, f"{name}: {error}") from error
+
+
+def _checked_start(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """Read a member to its end, block by block, which checks its CRC; return how it starts."""
+    with archive.open(info) as member:
+        start = member.read(_PREFIX)
+        while member.read(1 << 20):
+            pass
+    return start
+
+
+def _data_offset(file: BinaryIO, info: zipfile.ZipInfo) -> int:
+    """Return where in the file the bytes of a stored member begin."""
+    file.seek(info.header_offset)
+    fixed = file.read(30)  # of the local header; name and extra field follow, with their lengths at its end
+    name_length, extra_length = struct.unpack("<HH", fixed[26:30])
+    return info.header_offset + len(fixed) + int(name_length) + int(extra_length)
 
 
 def _frozen(array: Array) -> Array:

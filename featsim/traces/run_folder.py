@@ -35,7 +35,7 @@ from featsim.traces.manifest import (
     run_digest,
     write_manifest,
 )
-from featsim.traces.merge import chunk_names, chunk_path, last_step
+from featsim.traces.merge import chunk_names, chunk_path, last_step, merge_chunks
 from featsim.traces.npz import Array, read_npz, write_npz
 from featsim.traces.run_reader import RunReader
 from featsim.traces.trace import Trace
@@ -253,7 +253,7 @@ class RunFolder(RunReader):
         arrays: Mapping[str, Any] | None = None,
         tail: Mapping[str, Any] | None = None,
     ) -> Trace:
-        """Return the trace so far with a status and final arrays, writing nothing.
+        """Return the trace so far with a status and final arrays, all in memory, writing nothing.
 
         Parameters
         ----------
@@ -275,16 +275,11 @@ class RunFolder(RunReader):
             If a part of the run is damaged, or the arrays do not fit it.
         """
         last = None if tail is None else self._checked_chunk(tail)
-        return self._assemble(self.manifest, status, message, arrays or {}, last)
+        merged = merge_chunks(self.path, self.axes, last)
+        return self._as_trace({**merged, **(arrays or {})}, self.manifest, status=status, message=message)
 
-    def finish(
-        self,
-        status: str,
-        message: str = "",
-        arrays: Mapping[str, Any] | None = None,
-        path: str | os.PathLike[str] | None = None,
-    ) -> Trace:
-        """End the run: store its final arrays and status, and return the merged trace.
+    def seal(self, status: str, message: str = "", arrays: Mapping[str, Any] | None = None) -> None:
+        """End the run: store its final arrays and status.
 
         Parameters
         ----------
@@ -294,13 +289,6 @@ class RunFolder(RunReader):
             What to know about it.
         arrays : mapping of str to array_like, optional
             Final arrays, such as ``"final_weights"``.
-        path : path-like, optional
-            Where to save the finished trace as one npz.
-
-        Returns
-        -------
-        Trace
-            The whole run.
 
         Raises
         ------
@@ -312,17 +300,49 @@ class RunFolder(RunReader):
         if status == "running" or status not in STATUSES:
             raise TraceError(f"status must be one of {', '.join(STATUSES[1:])}, got {status!r}")
         self._check_writer()
-        final = dict(arrays or {})
+        final = {name: np.asarray(value) for name, value in (arrays or {}).items()}
         grown = [name for name in final if self.axes.get(name, ())[:1] in RECORD_AXES]
         if grown:
             raise TraceError(f"{grown[0]} is recorded along the run: give it to append, not to finish")
-        trace = self.merge(status, message, final)
+        self._as_trace(
+            {"steps": np.empty(0, np.int64), **final}, self.manifest, status=status, message=message
+        )
         write_npz(self.path / "final.npz", "final", final, {})
         self._set_status(status, message)
+
+    def finish(
+        self,
+        status: str,
+        message: str = "",
+        arrays: Mapping[str, Any] | None = None,
+        path: str | os.PathLike[str] | None = None,
+    ) -> Trace:
+        """End the run as :meth:`seal` does, stop writing, and return the trace.
+
+        Parameters
+        ----------
+        status, message, arrays : str, str, mapping
+            As for :meth:`seal`.
+        path : path-like, optional
+            Where to save the finished trace as one npz.
+
+        Returns
+        -------
+        Trace
+            The whole run, as :meth:`RunReader.read` gives it.
+
+        Raises
+        ------
+        TraceError
+            If the status or an array does not fit, or the run was opened for reading.
+        OSError
+            If writing fails; :meth:`merge` gives the trace without writing.
+        """
+        self.seal(status, message, arrays)
         if path is not None:
-            trace.save(path)
+            self.save(path)
         self.close()
-        return trace
+        return self.read()
 
     def close(self) -> None:
         """Stop writing, so that another process may go on; the run can still be read."""

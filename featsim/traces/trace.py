@@ -16,10 +16,14 @@ from featsim.traces import export, selection, summary
 from featsim.traces.axes import COORDINATES, resolve_axes
 from featsim.traces.files import TraceError, TraceKeyError, plain_json
 from featsim.traces.manifest import STATUSES
-from featsim.traces.npz import Array, check_dtype, read_npz, write_npz
+from featsim.traces.npz import Array, Parts, check_dtype, read_npz, write_npz
 
 if TYPE_CHECKING:
     from featsim.traces.selection import Indices
+
+
+MAPPED_BYTES = 1 << 28
+"""Traces beyond this size stay on disk when they are read."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -229,7 +233,7 @@ class Trace:
         """Return an xarray Dataset; needs the extra ``featsim[xarray]``."""
         return export.to_xarray(self)
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: str | os.PathLike[str], *, parts: Mapping[str, Parts] | None = None) -> Path:
         """Write the trace as one npz with its JSON inside, and return its path.
 
         Missing parent folders are made.
@@ -238,6 +242,8 @@ class Trace:
         ----------
         path : path-like
             File to make or replace.
+        parts : mapping of str to Parts, optional
+            Written in the place of the arrays of that name, piece by piece.
 
         Returns
         -------
@@ -255,7 +261,7 @@ class Trace:
         }
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)  # better than losing a long run
-        write_npz(target, "trace", self.arrays, header)
+        write_npz(target, "trace", {**self.arrays, **(parts or {})}, header)
         return target
 
 
@@ -293,7 +299,7 @@ def _check_shapes(arrays: Mapping[str, Array], axes: Mapping[str, tuple[str, ...
 
 
 def read_trace_file(path: Path) -> Trace:
-    """Read a finished trace.
+    """Read a finished trace; arrays of a file beyond `MAPPED_BYTES` are checked and stay there.
 
     Parameters
     ----------
@@ -310,7 +316,8 @@ def read_trace_file(path: Path) -> Trace:
     TraceError
         If the file is missing, damaged, foreign or of an unknown schema.
     """
-    header, arrays = read_npz(path, "trace")
+    large = path.exists() and path.stat().st_size > MAPPED_BYTES
+    header, arrays = read_npz(path, "trace", mapped=large)
     fields = {"spec": dict, "status": str, "message": str, "meta": dict, "versions": dict, "axes": dict}
     for name, kind in fields.items():
         if not isinstance(header.get(name), kind):

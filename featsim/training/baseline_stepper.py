@@ -13,7 +13,13 @@ from featsim.models import FrozenGateSpec, PolynomialSpec
 from featsim.traces import STANDARD_AXES
 from featsim.training.ball import plan_ball
 from featsim.training.purification_stepper import as_ramp, rebuild_data
-from featsim.training.run_inputs import check_batches, choose_quantities, locked, step_flags
+from featsim.training.run_inputs import (
+    check_batches,
+    choose_quantities,
+    locked,
+    squares_are_finite,
+    step_flags,
+)
 from featsim.training.run_spec import RunSpec
 from featsim.training.stepper import Arrays, Chunk
 from featsim.validation import FloatArray, IntArray, check_array
@@ -121,6 +127,8 @@ class BaselineStepper:
         self, state: Arrays, first: int, last: int, record: IntArray, keep: IntArray, *, update: bool
     ) -> Chunk:
         weights = np.array(state["weights"])
+        if not (update or len(record)):
+            return self._unevaluated(weights, keep)
         WT = np.array(weights[0].T, order="C")
         n = last - first
         statistics = np.zeros((n, len(kernel.STEP_STATISTICS)))
@@ -141,6 +149,16 @@ class BaselineStepper:
             "weights": stored,
         }
         return Chunk(n_done=done, records=records, state={"weights": weights})
+
+    def _unevaluated(self, weights: FloatArray, keep: IntArray) -> Chunk:
+        """Return a state of which only the weights are kept, if that: nothing is evaluated."""
+        records: Arrays = {
+            **{name: np.empty(0) for name in self.quantities},
+            "steps": keep[:0],
+            "weight_steps": keep,
+            "weights": np.repeat(weights[None], len(keep), axis=0),
+        }
+        return Chunk(n_done=int(squares_are_finite(weights)), records=records, state={"weights": weights})
 
     def _call(
         self,

@@ -13,7 +13,7 @@ from featsim.kernels import biased_network as kernel
 from featsim.models import BiasedReluSpec
 from featsim.training.adam import Adam
 from featsim.training.last_iterate import check_last_iterate
-from featsim.training.run_inputs import choose_quantities, locked
+from featsim.training.run_inputs import choose_quantities, locked, squares_are_finite
 from featsim.training.run_spec import RunSpec
 from featsim.training.stepper import Arrays, Chunk
 from featsim.validation import FloatArray, IntArray
@@ -126,7 +126,10 @@ class CapacityStepper:
         """Record the state before `step` without an update."""
         here = {name: np.array(state[name]) for name in _STATE}
         stats = np.empty((1, 4))
-        done = self._call(here, step, step + 1, stats, update=False)
+        if record:
+            done = self._call(here, step, step + 1, stats, update=False)
+        else:
+            done = int(squares_are_finite(here["weights"], here["output_bias"]))
         steps = np.array([step], dtype=np.int64)
         kept = [here["weights"]] if keep else []
         return self._chunk(done, stats[: int(record)], steps[: int(record)], kept, steps[: int(keep)], here)

@@ -22,7 +22,7 @@ from featsim.training.cgro_record import (
     record_signal,
 )
 from featsim.training.mixture import Mixture
-from featsim.training.run_inputs import choose_quantities, locked
+from featsim.training.run_inputs import choose_quantities, locked, squares_are_finite
 from featsim.training.run_spec import RunSpec
 from featsim.training.stepper import Arrays, Chunk
 from featsim.validation import FloatArray, IntArray, check_array
@@ -162,7 +162,9 @@ class CgroStepper:
         """Record the state before `step` without an update."""
         weights = np.array(state["weights"])
         here = np.array([step], dtype=np.int64)
-        finite = self._call(self.data, weights.copy(), 1, update=False)[0] == 1
+        finite = squares_are_finite(weights)
+        if record:
+            finite = self._call(self.data, weights.copy(), 1, update=False)[0] == 1
         records = [self._record(weights)] if record else []
         kept = [weights.copy()] if keep else []
         return self._chunk(int(finite), weights, records, here[: int(record)], kept, here[: int(keep)])

@@ -26,7 +26,7 @@ from featsim.training.convergence_record import (
 )
 from featsim.training.inner_maximiser import CleanInputs, has_random_starts, make_adversary
 from featsim.training.projected_descent import ProjectedDescent
-from featsim.training.run_inputs import choose_quantities
+from featsim.training.run_inputs import choose_quantities, squares_are_finite
 from featsim.training.run_spec import RunSpec
 from featsim.training.stepper import Arrays, Chunk
 from featsim.validation import FloatArray, IntArray
@@ -173,6 +173,9 @@ class ConvergenceStepper:
             for step in range(first, last):
                 if step in to_keep:
                     kept.append(weights)
+                if not update and step not in to_record:
+                    done += int(squares_are_finite(weights))
+                    continue
                 moment = self.moment(weights, step)
                 terms = self._terms(moment)
                 if step in to_record:

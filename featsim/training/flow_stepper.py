@@ -10,6 +10,7 @@ import numpy as np
 from featsim.data import PatchData, SignalNoiseData
 from featsim.theory.cgro import ClosureFlow, closure_from_weights
 from featsim.training.cgro_stepper import CgroStepper
+from featsim.training.run_inputs import squares_are_finite
 from featsim.training.run_spec import RunSpec
 from featsim.training.stepper import Arrays, Chunk
 from featsim.training.time_schedules import FlowSchedule
@@ -97,7 +98,7 @@ class FlowStepper(CgroStepper):
                     y = self._flow.advance(y, float(self._times[step]), float(self._times[step + 1]))
                 except FloatingPointError:
                     break
-            done += 1
+            done += int(update or squares_are_finite(y))
         chunk = self._chunk(done, self._weights, records, record, kept, keep)
         found = {**chunk.records, "time": self._times[chunk.records["steps"]]}
         return dataclasses.replace(chunk, records=found, state={"flow": y})

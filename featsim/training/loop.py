@@ -11,19 +11,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import scipy.linalg.cython_blas  # noqa: F401  Numba multiplies there: loaded before its threads are limited
 from threadpoolctl import threadpool_limits
 
 from featsim.traces import RunFolder, Trace
+from featsim.training.plan import Plan
 from featsim.training.progress import Progress
-from featsim.training.schedule import Recording, Schedule
+from featsim.training.records import PendingRecords, RecordStore
 from featsim.training.stepper import Arrays, Chunk, Stepper
+from featsim.validation import IntArray
 from featsim.versions import version_report
 
 _CHUNK_SECONDS = 0.25  # how long Ctrl-C waits for at most, compilation aside
 _FLUSH_SECONDS = 5.0
-_CHUNK_BYTES = 1 << 26
+_CHUNK_BYTES = 1 << 26  # of records at most between two chunks on disk
 
 
 class _Pause:
@@ -55,15 +56,15 @@ def _catch_interrupt() -> Iterator[_Pause]:
 
 
 class _Run:
-    """One run in progress: its records in memory and, where wanted, on disk."""
+    """One run in progress: its records in memory, or on disk but for the latest."""
 
-    def __init__(self, stepper: Stepper, spec: dict[str, Any], folder: RunFolder | None) -> None:
-        self.stepper, self.spec, self.folder = stepper, spec, folder
+    def __init__(self, stepper: Stepper, plan: Plan, folder: RunFolder | None) -> None:
+        self.stepper, self.plan, self.folder = stepper, plan, folder
         self.step = 0
         self.state = stepper.initial_state()
         self.diverged: int | None = None  # the step, once it has happened
-        self.chunks: list[Arrays] = []
-        self._flushed = 0
+        self.store = RecordStore(stepper.axes, len(plan.record), len(plan.keep))
+        self.pending = PendingRecords(stepper.axes)
         self._flush_time = time.monotonic()
         if folder is not None and (found := folder.last_checkpoint()) is not None:
             self.step, self.state = found.step, found.state
@@ -71,55 +72,46 @@ class _Run:
 
     def take(self, chunk: Chunk, n_steps: int) -> None:
         """Add what a stretch of `n_steps` gave; it was cut short where the run diverged."""
-        self.chunks.append(chunk.records)
+        (self.store if self.folder is None else self.pending).add(chunk.records)
         self.state = chunk.state
         self.step += chunk.n_done
         if chunk.n_done < n_steps:
             self.diverged = self.step
-        if time.monotonic() - self._flush_time > _FLUSH_SECONDS:
+        if self.pending.n_bytes > _CHUNK_BYTES or time.monotonic() - self._flush_time > _FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
         """Write what is not on disk yet, then a checkpoint."""
-        if self.folder is not None and self._flushed < len(self.chunks):
-            self.folder.append(self._joined(self.chunks[self._flushed :]))
-            self._flushed = len(self.chunks)
+        if self.folder is not None and len(self.pending):
+            self.folder.append(self.pending.joined())
+            self.pending.clear()
             # A diverged run has recorded its last step: going on from there would record it twice.
             self.folder.checkpoint(self.step, self.state, {"diverged": self.diverged})
         self._flush_time = time.monotonic()
 
-    def _joined(self, chunks: list[Arrays]) -> Arrays:
-        axes = self.stepper.axes
-        if not chunks:  # stopped in the first stretch
-            return {"steps": np.empty(0, dtype=np.int64)}
-        return {
-            name: np.concatenate([chunk[name] for chunk in chunks])
-            for name in axes
-            if axes[name][0] in ("step", "weight_step") and all(name in chunk for chunk in chunks)
-        }
-
-    def end(self, status: str, message: str) -> Trace:
+    def end(self, status: str, message: str, collect: Callable[[], Trace] | None) -> Trace:
         """Close the run with what was computed, on disk if that is possible."""
         final = self.stepper.final_arrays(self.state)
         if self.folder is None:
             return self._in_memory(status, message, final)
         try:
             self.flush()
-            return self.folder.finish(status, message, final)
+            self.folder.seal(status, message, final)
         except OSError as error:
             advice = f"{error}; free space, then resume {self.folder.path}"
             message = f"{message}; {advice}" if message else advice
             warnings.warn(message, RuntimeWarning, stacklevel=4)
-            tail = self._joined(self.chunks[self._flushed :]) if self._flushed < len(self.chunks) else None
+            tail = self.pending.joined() if len(self.pending) else None
             return self.folder.merge("interrupted", message, final, tail)
+        return self.folder.read() if collect is None else collect()
 
     def _in_memory(self, status: str, message: str, final: Arrays) -> Trace:
-        arrays = {**self._joined(self.chunks), **final}
+        arrays = {**self.store.arrays(), **final}
         axes = {name: words for name, words in self.stepper.axes.items() if name in arrays}
         return Trace(
             arrays,
             axes,
-            spec=self.spec,
+            spec=self.plan.spec,
             status=status,
             message=message,
             meta=self.stepper.meta,
@@ -129,13 +121,11 @@ class _Run:
 
 def run_stepper(
     stepper: Stepper,
-    spec: dict[str, Any],
-    schedule: Schedule,
-    recording: Recording,
+    plan: Plan,
     *,
-    folder: RunFolder | None,
-    label: str,
-    progress: bool,
+    folder: RunFolder | None = None,
+    collect: Callable[[], Trace] | None = None,
+    progress: bool = False,
 ) -> Trace:
     """Train from the stepper's state, or from the folder's checkpoint, to the end.
 
@@ -143,14 +133,12 @@ def run_stepper(
     ----------
     stepper : Stepper
         Update rule.
-    spec : dict
-        Full configuration, for the trace.
-    schedule, recording : Schedule, Recording
+    plan : Plan
         How long, and what to record.
     folder : RunFolder or None
         Where to write while running.
-    label : str
-        For the progress report.
+    collect : callable, optional
+        Returns the trace of a run that has ended in `folder`; by default it is read there.
     progress : bool
         Whether to report progress.
 
@@ -159,69 +147,61 @@ def run_stepper(
     Trace
         With status ``"completed"``, ``"diverged"`` or ``"interrupted"``.
     """
-    record, keep = recording.steps(schedule.n_steps), recording.weight_steps(schedule.n_steps)
-    run = _Run(stepper, spec, folder)
+    n_steps = plan.n_steps
+    run = _Run(stepper, plan, folder)
     status, message = "completed", ""
     # One BLAS thread: more would change the bits, and the blocks are too small to gain.
     with (
         threadpool_limits(1, user_api="blas"),
         _catch_interrupt() as pause,
-        Progress(schedule.n_steps, label, shown=progress, done=run.step) as report,
+        Progress(n_steps, plan.label, shown=progress, done=run.step) as report,
     ):
         try:
-            _advance(run, schedule.n_steps, record, keep, lambda: pause.asked, report)
+            _advance(run, lambda: pause.asked, report)
             if run.diverged is not None:
                 status = "diverged"
                 message = (
                     f"loss or weights are not finite at step {run.diverged}; "
-                    f"try step_size below {schedule.step_size / 2:.3g}"
+                    f"try step_size below {plan.step_size / 2:.3g}"
                 )
-            elif run.step <= schedule.n_steps:
+            elif run.step <= n_steps:
                 raise KeyboardInterrupt
             elif pause.asked:  # too late to stop this run, but a caller may have more to do
                 message = "interrupted after the last step: the run is complete"
         except KeyboardInterrupt:
-            status, message = "interrupted", f"interrupted before step {run.step} of {schedule.n_steps}"
+            status, message = "interrupted", f"interrupted before step {run.step} of {n_steps}"
         except OSError as error:
             status, message = "interrupted", f"stopped before step {run.step}: {error}"
-        trace = run.end(status, message)
+        trace = run.end(status, message, collect)
     if status == "diverged":  # now that all is safe, as a caller may turn warnings into errors
         warnings.warn(message, RuntimeWarning, stacklevel=3)
     return trace
 
 
-def _advance(
-    run: _Run,
-    n_steps: int,
-    record: np.ndarray[Any, Any],
-    keep: np.ndarray[Any, Any],
-    asked: Callable[[], bool],
-    report: Progress,
-) -> None:
+def _advance(run: _Run, asked: Callable[[], bool], report: Progress) -> None:
     """Train until the end, until divergence, or until asked to stop.
 
     At the very end `run.step` is n_steps + 1: the final state has been observed too.
     """
+    plan, n_steps = run.plan, run.plan.n_steps
     length, rate = 1, 0.0
     while run.step < n_steps and run.diverged is None and not asked():
-        last = min(n_steps, run.step + length)
+        first, last = run.step, plan.fits(run.step, min(n_steps, run.step + length), _CHUNK_BYTES)
         begin = time.monotonic()
         chunk = run.stepper.advance(
-            run.state, run.step, last, _between(record, run.step, last), _between(keep, run.step, last)
+            run.state, first, last, _between(plan.record, first, last), _between(plan.keep, first, last)
         )
         seconds = time.monotonic() - begin
-        run.take(chunk, last - run.step)
+        run.take(chunk, last - first)
         report.advance(chunk.n_done)
         # Lengthen with care: the first stretch may have been compilation.
-        rate = max(seconds / length, 1e-9)
-        bytes_per_step = sum(array.nbytes for array in chunk.records.values()) / length
-        length = int(min(_CHUNK_SECONDS / rate, 8 * length, _CHUNK_BYTES / max(bytes_per_step, 1.0)))
-        length = max(length, 1)
+        rate = max(seconds / (last - first), 1e-9)
+        length = max(int(min(_CHUNK_SECONDS / rate, 8 * (last - first))), 1)
     if run.step == n_steps and run.diverged is None and not asked():
-        run.take(run.stepper.observe(run.state, n_steps, n_steps in record, n_steps in keep), 1)
+        run.take(run.stepper.observe(run.state, n_steps, n_steps in plan.record, n_steps in plan.keep), 1)
 
 
-def _between(steps: np.ndarray[Any, Any], first: int, last: int) -> np.ndarray[Any, Any]:
+def _between(steps: IntArray, first: int, last: int) -> IntArray:
     return steps[(steps >= first) & (steps < last)]
 
 

@@ -15,7 +15,13 @@ from featsim.kernels import patch_network as kernel
 from featsim.models import TwoLayerSpec
 from featsim.traces import STANDARD_AXES
 from featsim.training.last_iterate import check_last_iterate
-from featsim.training.run_inputs import check_batches, choose_quantities, locked, step_flags
+from featsim.training.run_inputs import (
+    check_batches,
+    choose_quantities,
+    locked,
+    squares_are_finite,
+    step_flags,
+)
 from featsim.training.run_spec import RunSpec
 from featsim.training.stepper import Arrays, Chunk
 from featsim.training.whitening import WhiteningSchedule, whitening_matrix
@@ -288,6 +294,8 @@ class PatchStepper:
     def _run(
         self, state: Arrays, first: int, last: int, record: IntArray, keep: IntArray, *, update: bool
     ) -> Chunk:
+        if not (update or len(record)):
+            return self._unevaluated(state, keep)
         data, plan, model, dtype = self.data, self._plan, self.model, self._dtype
         k, m, d = self._weights.shape
         weights = np.array(state["weights"]).reshape(k * m, d)
@@ -317,6 +325,20 @@ class PatchStepper:
         records["weight_steps"] = np.asarray(keep[:n_keep], dtype=np.int64)
         records["weights"] = kept[:n_keep].reshape(n_keep, k, m, d)
         return Chunk(n_done=n_done, records=records, state={"weights": weights.reshape(k, m, d)})
+
+    def _unevaluated(self, state: Arrays, keep: IntArray) -> Chunk:
+        """Return a state of which only the weights are kept, if that: nothing is evaluated."""
+        k, m, _ = self._weights.shape
+        weights = state["weights"]
+        records = self._records(
+            np.empty((0, k * m, len(self._features))),
+            np.empty((0, k * m)),
+            np.empty((0, kernel.N_STATISTICS)),
+        )
+        records["steps"] = np.empty(0, dtype=np.int64)
+        records["weight_steps"] = np.asarray(keep, dtype=np.int64)
+        records["weights"] = np.repeat(weights[None], len(keep), axis=0)
+        return Chunk(n_done=int(squares_are_finite(weights)), records=records, state={"weights": weights})
 
     def _explicit(self) -> tuple[Any, ...] | None:
         """Return what the kernel needs to hold perturbations explicitly, if it is to."""

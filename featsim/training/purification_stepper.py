@@ -16,7 +16,13 @@ from featsim.models import SymmetricNetworkSpec
 from featsim.traces import STANDARD_AXES
 from featsim.training.ball import plan_ball
 from featsim.training.ramp_schedule import RampSchedule
-from featsim.training.run_inputs import check_batches, choose_quantities, locked, step_flags
+from featsim.training.run_inputs import (
+    check_batches,
+    choose_quantities,
+    locked,
+    squares_are_finite,
+    step_flags,
+)
 from featsim.training.run_spec import RunSpec
 from featsim.training.stepper import Arrays, Chunk
 from featsim.validation import FloatArray, IntArray, check_array
@@ -188,10 +194,20 @@ class PurificationStepper:
         """Record the state before `step` without an update, on the last step's samples."""
         WT, left, right = (np.array(state[name]) for name in ("columns", "left", "right"))
         here = np.array([step], dtype=np.int64)
-        done, records = self._call(
-            WT, left, right, step, step + 1, here[: int(record)], here[: int(keep)], update=False
-        )
+        if record:
+            done, records = self._call(WT, left, right, step, step + 1, here, here[: int(keep)], update=False)
+        else:
+            done, records = int(squares_are_finite(WT)), self._unevaluated(WT, here[: int(keep)])
         return self._chunk(done, WT, left, right, [records])
+
+    def _unevaluated(self, WT: FloatArray, keep: IntArray) -> Arrays:
+        """Return no records, in their shapes, with the weights where they are kept."""
+        per_neuron = np.empty((0, len(WT.T)))
+        records = self._records(per_neuron.astype(np.int64), [per_neuron] * 3)
+        records |= {name: np.empty(0) for name in (*kernel.STEP_STATISTICS, *_RAMP)}
+        records = {name: records[name] for name in self.quantities}
+        kept = np.repeat(self._back(WT.T)[None, None], len(keep), axis=0)
+        return {**records, "steps": keep[:0], "weight_steps": keep, "weights": kept}
 
     def _stretch(self) -> int:
         if not self.schedule.fresh:

@@ -9,6 +9,8 @@ import numpy as np
 
 from featsim.validation import IntArray
 
+_SQUARE_OVERFLOWS = 1e150  # the kernels' bound
+
 
 def choose_quantities(
     wanted: tuple[str, ...] | None, available: tuple[str, ...], large: Container[str] = ()
@@ -44,6 +46,11 @@ def locked(array: Any, dtype: Any = None) -> Any:
     view = np.ascontiguousarray(array, dtype=dtype).view()
     view.setflags(write=False)
     return view
+
+
+def squares_are_finite(*weights: Any) -> bool:
+    """Return whether all entries are finite, and their squares too."""
+    return all(bool(np.all(np.abs(array) < _SQUARE_OVERFLOWS)) for array in weights)  # nan compares false
 
 
 def step_flags(steps: IntArray, first: int, last: int) -> np.ndarray[Any, Any]:

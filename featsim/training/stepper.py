@@ -69,7 +69,11 @@ class Stepper(Protocol):
         ...
 
     def observe(self, state: Arrays, step: int, record: bool, keep: bool) -> Chunk:
-        """Record the state without an update; `n_done` is 1, or 0 where it has diverged."""
+        """Record the state without an update; `n_done` is 1, or 0 where it has diverged.
+
+        Without `record` nothing is evaluated or attacked: only weights that are not finite, or whose squares
+        are not, are a divergence then.
+        """
         ...
 
     def final_arrays(self, state: Arrays) -> Arrays:

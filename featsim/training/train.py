@@ -6,63 +6,20 @@ import contextlib
 import dataclasses
 import os
 import warnings
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from featsim.data import GramSpace
-from featsim.models import (
-    BiasedReluSpec,
-    DeepNtkSpec,
-    FrozenGateSpec,
-    MemoriserSpec,
-    MemorisingRuleSpec,
-    NtkSpec,
-    PolynomialSpec,
-    PowerNetworkSpec,
-    SymmetricNetworkSpec,
-    TwoLayerSpec,
-)
 from featsim.specs import Spec, spec_from_dict
 from featsim.traces import RunFolder, Trace, TraceError, check_writable, load_trace
-from featsim.training.adam import Adam
 from featsim.training.loop import run_paths, run_stepper
-from featsim.training.projected_descent import ProjectedDescent
-from featsim.training.ramp_schedule import RampSchedule
+from featsim.training.plan import Plan
+from featsim.training.preparation import prepare_run, stepper_factory
 from featsim.training.run_spec import RunSpec
 from featsim.training.schedule import Recording, Schedule
-from featsim.training.stepper import Stepper, StepperFactory
-from featsim.training.subspace import in_subspace, resumed
-from featsim.training.time_schedules import FlowSchedule, RelativeSchedule
-from featsim.training.whitening import WhiteningSchedule
-from featsim.validation import check_generator
-
-# Model spec -> module and name of its update rule, loaded (with its kernels) when it is first used. A new
-# theory adds a line.
-_STEPPERS: dict[type[Spec], str] = {
-    TwoLayerSpec: "patch_stepper.PatchStepper",
-    PowerNetworkSpec: "cgro_stepper.CgroStepper",
-    MemoriserSpec: "construction_stepper.ConstructionStepper",
-    MemorisingRuleSpec: "construction_stepper.ConstructionStepper",
-    NtkSpec: "convergence_stepper.ConvergenceStepper",
-    DeepNtkSpec: "convergence_stepper.ConvergenceStepper",
-    BiasedReluSpec: "capacity_stepper.CapacityStepper",
-    SymmetricNetworkSpec: "purification_stepper.PurificationStepper",
-    PolynomialSpec: "baseline_stepper.BaselineStepper",
-    FrozenGateSpec: "baseline_stepper.BaselineStepper",
-}
-# Schedule spec -> the models it goes with, and its update rule where it is not the model's: with any other
-# model its own fields (ball, moments, ramps) would be ignored without a word.
-_BY_SCHEDULE: dict[type[Spec], tuple[tuple[type[Spec], ...], str | None]] = {
-    Adam: ((BiasedReluSpec,), None),
-    FlowSchedule: ((PowerNetworkSpec,), "flow_stepper.FlowStepper"),
-    ProjectedDescent: ((NtkSpec, DeepNtkSpec), None),
-    RampSchedule: ((SymmetricNetworkSpec, PolynomialSpec, FrozenGateSpec), None),
-    RelativeSchedule: ((TwoLayerSpec,), "relative_stepper.RelativeStepper"),
-    WhiteningSchedule: ((TwoLayerSpec,), None),
-}
+from featsim.training.stepper import Stepper
+from featsim.training.subspace import resumed
 
 
 def train(
@@ -155,28 +112,20 @@ def train(
     >>> trace["nonrobust_coef"].shape
     (401, 4, 8)
     """
-    if not isinstance(schedule, Schedule):
-        raise TypeError(f"schedule must be a Schedule, got {type(schedule).__name__}")
-    factory = _factory(model, schedule)
-    if recording is not None and not isinstance(recording, Recording):
-        raise TypeError(f"recording must be a Recording or None, got {type(recording).__name__}")
-    spec = RunSpec(
-        model=model,
-        data=getattr(data, "spec", None),
-        attack=attack,
+    stepper, spec = prepare_run(
+        model,
+        data,
         schedule=schedule,
-        recording=Recording() if recording is None else recording,
+        attack=attack,
+        recording=recording,
+        rng=rng,
+        initial_weights=initial_weights,
+        batches=batches,
+        reduction=reduction,
         scenario=scenario,
         training=training,
         seed=seed,
     )
-    spec.recording.steps(schedule.n_steps)
-    spec.recording.weight_steps(schedule.n_steps)
-    if rng is not None:
-        check_generator("rng", rng)
-        if initial_weights is None and isinstance(spec.data, GramSpace):
-            initial_weights = spec.data.initial_weights(model, data, rng)
-    stepper = in_subspace(factory.start(spec, data, rng, initial_weights, batches), reduction)
     return _run(stepper, spec, out, progress)
 
 
@@ -206,35 +155,15 @@ def resume(path: str | os.PathLike[str], *, progress: bool = False) -> Trace:
     run = RunFolder.open(folder, write=True)
     try:
         spec = spec_from_dict(run.spec)
-        stepper = resumed(_factory(spec.model, spec.schedule).from_inputs(spec, run.inputs), run.inputs)
+        stepper = resumed(
+            stepper_factory(spec.model, spec.schedule).from_inputs(spec, run.inputs), run.inputs
+        )
     except (KeyError, ValueError, TypeError) as error:
         run.close()
         if isinstance(error, TraceError):
             raise
         raise TraceError(f"{folder} cannot be resumed: {error}") from error
     return _finish(run, target, stepper, spec, progress)
-
-
-def _factory(model: Any, schedule: Schedule) -> StepperFactory:
-    usual = _STEPPERS.get(type(model))
-    if usual is None:
-        names = ", ".join(cls.__name__ for cls in _STEPPERS)
-        raise TypeError(f"model must be one of {names}, got {type(model).__name__}")
-    partners, own = _BY_SCHEDULE.get(type(schedule), ((type(model),), None))
-    if not isinstance(model, partners):
-        plain = Adam if isinstance(model, BiasedReluSpec) else Schedule
-        raise TypeError(
-            f"model must be a {' or '.join(cls.__name__ for cls in partners)} with the schedule "
-            f"{type(schedule).__name__}, got {type(model).__name__}; use a schedule of kind {plain.__name__}"
-        )
-    if schedule.precision != "float64" and not isinstance(model, TwoLayerSpec):
-        raise ValueError(
-            f"precision must be 'float64' for a {type(model).__name__}, got {schedule.precision!r}: only the "
-            "patch network of TwoLayerSpec trains in another; use schedule.replace(precision='float64')"
-        )
-    module, _, name = (own or usual).partition(".")
-    factory: StepperFactory = getattr(import_module(f"featsim.training.{module}"), name)
-    return factory
 
 
 def _existing(path: Path) -> tuple[Path | None, Path]:
@@ -249,19 +178,17 @@ def _existing(path: Path) -> tuple[Path | None, Path]:
 
 def _run(stepper: Stepper, spec: RunSpec, out: str | os.PathLike[str] | None, progress: bool) -> Trace:
     if out is None:
-        return run_stepper(
-            stepper,
-            spec.to_dict(),
-            spec.schedule,
-            spec.recording,
-            folder=None,
-            label=spec.label,
-            progress=progress,
-        )
+        plan = Plan.of(stepper, spec)
+        plan.check_memory()
+        return run_stepper(stepper, plan, progress=progress)
     folder, target = run_paths(Path(out))
     check_writable(folder.parent)
     if target is not None and target.exists() and not folder.exists():
         raise TraceError(f"{target} exists already; choose another name or remove it")
+    plan = Plan.of(stepper, spec, folder=folder, joined=target is not None)
+    if not folder.exists():
+        plan.check_memory()
+        plan.check_disk()
     run = RunFolder.create(folder, spec.to_dict(), stepper.axes, stepper.inputs, meta=stepper.meta)
     if target is not None and target.exists() and run.last_checkpoint() is None and run.status == "running":
         run.remove()  # another run of that name ended between the first look and ours
@@ -273,27 +200,29 @@ def _finish(run: RunFolder, target: Path, stepper: Stepper, spec: RunSpec, progr
     """Run to the end in the folder, then turn it into one file where one is wanted."""
     try:
         if run.status in ("completed", "diverged"):
-            trace = run.read()
-        else:
-            trace = run_stepper(
-                stepper,
-                run.spec,
-                spec.schedule,
-                spec.recording,
-                folder=run,
-                label=spec.label,
-                progress=progress,
-            )
-        if target == run.path or trace.status not in ("completed", "diverged"):
-            return trace
-        try:
-            trace.save(target)
-        except OSError as error:
-            message = f"{error}; the run is whole in {run.path}: free space, then resume it"
-            warnings.warn(message, RuntimeWarning, stacklevel=3)
-            return dataclasses.replace(trace, status="interrupted", message=message)
-        with contextlib.suppress(TraceError):  # another writer has come since, and will remove it
-            run.remove()
+            return _collect(run, target)
+        return run_stepper(
+            stepper,
+            Plan.of(stepper, spec),
+            folder=run,
+            collect=lambda: _collect(run, target),
+            progress=progress,
+        )
     finally:
         run.close()
+
+
+def _collect(run: RunFolder, target: Path) -> Trace:
+    """Return the trace of a run that has stopped, from the file it becomes if it is finished."""
+    if target == run.path or run.status not in ("completed", "diverged"):
+        return run.read()
+    try:
+        run.save(target)
+    except OSError as error:
+        message = f"{error}; the run is whole in {run.path}: free space, then resume it"
+        warnings.warn(message, RuntimeWarning, stacklevel=5)
+        return dataclasses.replace(run.read(), status="interrupted", message=message)
+    trace = load_trace(target)
+    with contextlib.suppress(TraceError):  # another writer has come since, and will remove it
+        run.remove()
     return trace

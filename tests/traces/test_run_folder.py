@@ -482,12 +482,12 @@ def test_a_reader_looks_again_when_chunks_vanish(tmp_path, monkeypatch):
     reader = RunFolder.open(tmp_path)
     real, calls = run_reader.merge_chunks, []
 
-    def vanishing(*arguments):
+    def vanishing(*arguments, **names):
         calls.append(1)
         if len(calls) == 1:  # a writer comes back in the middle of the first attempt
             RunFolder.open(tmp_path, write=True).close()
             raise run_reader.MissingFileError("chunk-000003.npz does not exist")
-        return real(*arguments)
+        return real(*arguments, **names)
 
     monkeypatch.setattr(run_reader, "merge_chunks", vanishing)
     assert reader.read().n_records == 10

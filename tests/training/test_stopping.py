@@ -162,11 +162,17 @@ def test_with_minibatches_only_their_own_loss_decides_whatever_is_recorded():
     settings = dict(
         schedule=Schedule(n_steps=4), initial_weights=weights, batches=np.tile([0, 1], (4, 1)),
     )  # fmt: skip
-    ends = []
-    for at in ((0, 1, 2, 3), ()):
-        with pytest.warns(RuntimeWarning, match="not finite at step 4"):  # the final state speaks of all
-            ends.append(train(TwoLayerSpec(width=1), data, recording=Recording(at=at), **settings))
+    ends = [
+        train(TwoLayerSpec(width=1), data, recording=Recording(at=at), **settings)
+        for at in ((0, 1, 2, 3), ())
+    ]
+    assert ends[0].status == ends[1].status == "completed"  # the weights are finite
+    with pytest.warns(
+        RuntimeWarning, match="not finite at step 4"
+    ):  # a record of the end speaks of all samples
+        ends.append(train(TwoLayerSpec(width=1), data, recording=Recording(at=(4,)), **settings))
     np.testing.assert_array_equal(ends[0].final_weights, ends[1].final_weights)
+    np.testing.assert_array_equal(ends[0].final_weights, ends[2].final_weights)
     assert not np.isfinite(ends[0]["clean_loss"]).any()
 
 
