@@ -12,6 +12,10 @@ _NO_LIMIT = 1 << 60  # version 1 of control groups writes a number beyond this f
 _UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 
+class TooLargeError(MemoryError):
+    """What was asked for does not fit into this machine; the message says what would."""
+
+
 def available_memory(root: str | os.PathLike[str] = "/") -> int | None:
     """Return how many bytes this process can still take without swapping or being killed.
 

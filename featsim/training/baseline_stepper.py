@@ -21,7 +21,7 @@ from featsim.training.run_inputs import (
     step_flags,
 )
 from featsim.training.run_spec import RunSpec
-from featsim.training.stepper import Arrays, Chunk
+from featsim.training.stepper import Arrays, Chunk, Footprint
 from featsim.validation import FloatArray, IntArray, check_array
 
 _DATA = ("X", "y", "dictionary", "label_weights")
@@ -105,6 +105,16 @@ class BaselineStepper:
     def from_inputs(cls, spec: RunSpec, inputs: Arrays) -> BaselineStepper:
         """Rebuild a stepper from what :attr:`inputs` gave."""
         return cls(spec, rebuild_data(spec, inputs), inputs["weights"], inputs["batches"])
+
+    def footprint(self) -> Footprint:
+        """Return the sizes of the run; frozen gates are computed for all samples of a step at once."""
+        channels, m, d = self._weights.shape
+        n = self.schedule.batch_size or self.data.n_samples
+        rows = n if isinstance(self.model, FrozenGateSpec) else min(n, kernel.BLOCK_ROWS)
+        return Footprint(
+            lengths={"class": channels, "neuron": m, "dim": d},
+            work=8 * (4 * rows * (m + d) + 6 * channels * m * d),
+        )
 
     def initial_state(self) -> Arrays:
         """Return the initial weights."""

@@ -15,7 +15,7 @@ from featsim.training.adam import Adam
 from featsim.training.last_iterate import check_last_iterate
 from featsim.training.run_inputs import choose_quantities, locked, squares_are_finite
 from featsim.training.run_spec import RunSpec
-from featsim.training.stepper import Arrays, Chunk
+from featsim.training.stepper import Arrays, Chunk, Footprint
 from featsim.validation import FloatArray, IntArray
 
 _STATISTICS = ("clean_loss", "clean_accuracy", "attacked_loss", "attacked_accuracy")
@@ -87,6 +87,15 @@ class CapacityStepper:
         """Rebuild a stepper from what :attr:`inputs` gave."""
         data = PointData(X=inputs["X"], y=inputs["y"], spec=spec.data)
         return cls(spec, data, {name: array for name, array in inputs.items() if name not in ("X", "y")})
+
+    def footprint(self) -> Footprint:
+        """Return the sizes of the run; the random starts of a block of steps are drawn at once."""
+        weights = self._start["weights"]
+        _, m, n_parameters = weights.shape
+        starts = 4 * _BLOCK * self.data.n_samples * (self.data.dim + 1)
+        return Footprint(
+            lengths={"class": 1, "neuron": m, "parameter": n_parameters}, work=8 * (starts + 8 * weights.size)
+        )
 
     def initial_state(self) -> Arrays:
         """Return initial weights and moments."""

@@ -24,7 +24,7 @@ from featsim.training.cgro_record import (
 from featsim.training.mixture import Mixture
 from featsim.training.run_inputs import choose_quantities, locked, squares_are_finite
 from featsim.training.run_spec import RunSpec
-from featsim.training.stepper import Arrays, Chunk
+from featsim.training.stepper import Arrays, Chunk, Footprint
 from featsim.validation import FloatArray, IntArray, check_array
 
 _ARRAYS = ("X", "y", "roles", "counts", "pixel_map", "signal")
@@ -133,6 +133,15 @@ class CgroStepper:
             fresh = SignalNoiseData(**other, **shared)
         return cls(spec, SignalNoiseData(**own, **shared, fresh=fresh), inputs["weights"])
 
+    def footprint(self) -> Footprint:
+        """Return the sizes of the run; its kernel works on whole arrays, one row per patch."""
+        n_rows, m, d = self.data.n_samples * self.data.n_patches, self.model.width, self.data.dim
+        arrays = 3 * m
+        if self._plan.whole_input:
+            arrays += 4 * m + (m if self._plan.mode == kernel.COEFFICIENT else 2 * d)
+        line = 4 * n_rows * m  # preactivations and powers of a record on the signal line
+        return Footprint(lengths=self._lengths, work=8 * (n_rows * arrays + line + 5 * m * d + m * m))
+
     def initial_state(self) -> Arrays:
         """Return the initial weights."""
         return {"weights": self._weights}
@@ -190,13 +199,17 @@ class CgroStepper:
         return Chunk(n_done=n_done, records=found, state={"weights": weights})
 
     def _shape(self, name: str) -> tuple[int, ...]:
-        lengths = {
+        return tuple(self._lengths[axis] for axis in AXES.get(name, ("step",))[1:])
+
+    @property
+    def _lengths(self) -> dict[str, int]:
+        return {
             "class": 1,
             "neuron": self.model.width,
+            "dim": self.data.dim,
             "sample": self.data.n_samples,
             "noise_patch": self.data.n_patches - 1,
         }
-        return tuple(lengths[axis] for axis in AXES.get(name, ("step",))[1:])
 
     def _call(
         self, data: PatchData, weights: FloatArray, n_steps: int, *, update: bool

@@ -12,7 +12,7 @@ from featsim.data import MarginMixtureSpec, PatchData, patch_data, sample_like
 from featsim.models import MemoriserSpec, MemorisingRuleSpec, margins
 from featsim.training.linear_adversary import adversarial_step
 from featsim.training.run_spec import RunSpec
-from featsim.training.stepper import Arrays, Chunk
+from featsim.training.stepper import Arrays, Chunk, Footprint
 from featsim.validation import FloatArray, IntArray, check_array
 
 N_FRESH = 1000
@@ -121,6 +121,15 @@ class ConstructionStepper:
     def from_inputs(cls, spec: RunSpec, inputs: Arrays) -> ConstructionStepper:
         """Rebuild a stepper from what :attr:`inputs` gave."""
         return cls(spec, patch_data(inputs["X"], inputs["y"], n_classes=2, spec=spec.data), inputs)
+
+    def footprint(self) -> Footprint:
+        """Return the sizes of the run; a record passes all samples through the network."""
+        _, n_rows, n_parameters = self._rows(self.initial_state()).shape
+        n_seen = len(self._points) + (0 if self._fresh is None else len(self._fresh[0]))
+        return Footprint(
+            lengths={"class": 1, "neuron": n_rows, "parameter": n_parameters},
+            work=8 * (4 * n_rows * n_parameters + 3 * n_seen * (n_rows + n_parameters)),
+        )
 
     def initial_state(self) -> Arrays:
         """Return the clean rule, and that no point is stored."""

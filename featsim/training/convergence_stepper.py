@@ -28,7 +28,7 @@ from featsim.training.inner_maximiser import CleanInputs, has_random_starts, mak
 from featsim.training.projected_descent import ProjectedDescent
 from featsim.training.run_inputs import choose_quantities, squares_are_finite
 from featsim.training.run_spec import RunSpec
-from featsim.training.stepper import Arrays, Chunk
+from featsim.training.stepper import Arrays, Chunk, Footprint
 from featsim.validation import FloatArray, IntArray
 
 _DATA = ("X", "y")
@@ -141,6 +141,15 @@ class ConvergenceStepper:
             return float("nan")
         move = self._start["comparator"] - self._start["weights"]
         return float(np.sum(move**2)) / self._scale**2
+
+    def footprint(self) -> Footprint:
+        """Return the sizes of the run; it works on whole arrays, one row per input or point of a net."""
+        weights, attack = self._start["weights"], self.spec.attack
+        per_input = attack.n_points if isinstance(attack, ArcAttack) else 1
+        points = max(self.data.n_samples * per_input, len(self._probes.points))
+        layers, m = len(weights), weights.shape[1]
+        arrays = points * (3 * layers * m + 4 * self.data.dim) + 2 * len(self._probes.points) ** 2
+        return Footprint(lengths=self._lengths, work=8 * (arrays + 8 * weights.size))
 
     def initial_state(self) -> Arrays:
         """Return the initial weights, and the sums of the regret inequality."""
@@ -295,18 +304,23 @@ class ConvergenceStepper:
             )
 
     def _shape(self, name: str) -> tuple[int, ...]:
+        return tuple(self._lengths[axis] for axis in AXES.get(name, ("step",))[1:])
+
+    @property
+    def _lengths(self) -> dict[str, int]:
         attack = self.spec.attack
         n_probes, weights = len(self._probes.points), self._start["weights"]
-        lengths = {
+        return {
+            "class": 1,
             "sample": self.data.n_samples,
             "dim": self.data.dim,
+            "input": weights.shape[2],
             "net": attack.n_points if isinstance(attack, ArcAttack) else 0,
             "layer": len(weights),
             "neuron": weights.shape[1],
             "probe": n_probes,
             "other_probe": n_probes,
         }
-        return tuple(lengths[axis] for axis in AXES.get(name, ("step",))[1:])
 
 
 def probe_points(spec: RunSpec, data: PointData) -> FloatArray:

@@ -15,6 +15,7 @@ from featsim.kernels import patch_network as kernel
 from featsim.models import TwoLayerSpec
 from featsim.traces import STANDARD_AXES
 from featsim.training.last_iterate import check_last_iterate
+from featsim.training.patch_cost import patch_footprint
 from featsim.training.run_inputs import (
     check_batches,
     choose_quantities,
@@ -23,7 +24,7 @@ from featsim.training.run_inputs import (
     step_flags,
 )
 from featsim.training.run_spec import RunSpec
-from featsim.training.stepper import Arrays, Chunk
+from featsim.training.stepper import Arrays, Chunk, Footprint
 from featsim.training.whitening import WhiteningSchedule, whitening_matrix
 from featsim.validation import FloatArray, IntArray, check_array
 
@@ -260,6 +261,19 @@ class PatchStepper:
         else:
             names = ("rest_norm", *names)
         return names
+
+    def footprint(self) -> Footprint:
+        """Return the sizes of the run and the products of its steps."""
+        n_batch = self._batches.shape[1]
+        return patch_footprint(
+            self._plan,
+            self._weights.shape,
+            n_samples=self.data.n_samples,
+            n_patches=self.data.n_patches,
+            n_features=len(self._features),
+            batch=n_batch or None,
+            metric=self._metric is not None,
+        )
 
     def initial_state(self) -> Arrays:
         """Return the initial weights."""

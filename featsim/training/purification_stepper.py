@@ -24,7 +24,7 @@ from featsim.training.run_inputs import (
     step_flags,
 )
 from featsim.training.run_spec import RunSpec
-from featsim.training.stepper import Arrays, Chunk
+from featsim.training.stepper import Arrays, Chunk, Footprint, Product, StepWork
 from featsim.validation import FloatArray, IntArray, check_array
 
 _PER_NEURON = ("pure_weight", "dense_weight", "rest_norm", "winner")
@@ -42,6 +42,7 @@ _CLEAN, _ATTACKED = kernel.STEP_STATISTICS[:2], kernel.STEP_STATISTICS[2:]
 _DATA = ("X", "y", "dictionary", "label_weights")
 _FRESH_NUMBERS = 1 << 20  # of inputs drawn ahead
 _ORTHOGONAL = 1e-13  # times d sums of rounding; your own dictionary may be orthonormal to 1e-8 only
+_ACTIVATION = 2.0  # the activation and its slope, in exponentials of NumPy [measured]
 _SPARSE = 8  # rows of the weights are summed where fewer than one entry in this many is nonzero
 
 
@@ -158,6 +159,33 @@ class PurificationStepper:
 
     def _choose(self, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
         return choose_quantities(wanted, self.available())
+
+    def footprint(self) -> Footprint:
+        """Return the sizes of the run and the products of its steps."""
+        d, m = self.data.dim, self.model.width
+        n = self.schedule.batch_size or self.data.n_samples
+        rows = min(n, kernel.BLOCK_ROWS)
+        turned = 0 if self._frame is None else self._inputs.size
+        drawn = 3 * self._stretch() * n * d if self.schedule.fresh else 0
+        table = 2 * self._dictionary.shape[1] * m
+        rank = self._factor.shape[1]
+        attacked = self._ball.norm != kernel.NONE
+        inner = float(self._ball.n_steps) if attacked else 0.0
+        block = rows * (2 * m + d * (4 if attacked else 1))
+        products = [] if self._sparse and not attacked else [Product(n, d, m, 2.0 + 2.0 * inner)]
+        if rank:
+            products.append(Product(d, rank, m, 3.0))
+        return Footprint(
+            lengths={"class": 1, "neuron": m, "dim": d},
+            work=8 * (block + turned + drawn + table + (6 + bool(rank)) * d * m),
+            per_record=8 * 8 * m,
+            step=StepWork(
+                products=tuple(products),
+                passes=3.0 * d * m + n * d * (2.0 + 3.0 * inner) + (n * d * m / 4 if self._sparse else 0.0),
+                functions=n * m * (1.0 + inner) * _ACTIVATION,
+            ),
+            record=StepWork(passes=6.0 * d * m),
+        )
 
     def initial_state(self) -> Arrays:
         """Return the initial weights, transposed and in the frame of training, and the low-rank factors."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,67 @@ class Chunk:
     state: Arrays
 
 
+class Product(NamedTuple):
+    """Matrix products (rows, inner) x (inner, columns), `times` over; rows may come in blocks."""
+
+    rows: int
+    inner: int
+    columns: int
+    times: float = 1.0
+
+    @property
+    def flop(self) -> float:
+        """Multiplications and additions."""
+        return 2.0 * self.rows * self.inner * self.columns * self.times
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepWork:
+    """What one step, or one record, computes.
+
+    Attributes
+    ----------
+    products : tuple of Product
+        Matrix products.
+    passes : float
+        Entries that are visited one by one, in vectorised passes over arrays in cache.
+    functions : float
+        Exponentials and the like.
+    """
+
+    products: tuple[Product, ...] = ()
+    passes: float = 0.0
+    functions: float = 0.0
+
+    @property
+    def flop(self) -> float:
+        """Multiplications and additions of the products."""
+        return sum(product.flop for product in self.products)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Footprint:
+    """How large the parts of a run are, known before its first step.
+
+    Attributes
+    ----------
+    lengths : mapping of str to int
+        Length of every axis of the recorded arrays but ``"step"`` and ``"weight_step"``.
+    work : int
+        Bytes that every step overwrites: blocks, gradients, copies of weights and of data.
+    per_record : int
+        Bytes of temporaries for every record of a stretch, beside the record itself.
+    step, record : StepWork or None
+        What an update and a record cost; None without a model of it.
+    """
+
+    lengths: Mapping[str, int]
+    work: int
+    per_record: int = 0
+    step: StepWork | None = None
+    record: StepWork | None = None
+
+
 class Stepper(Protocol):
     """Update rule of one theory, with what it can record.
 
@@ -54,6 +115,10 @@ class Stepper(Protocol):
     @property
     def inputs(self) -> Arrays:
         """Return all the run starts from: data, initial weights, minibatches."""
+        ...
+
+    def footprint(self) -> Footprint:
+        """Return how large the parts of the run are, computing nothing of it."""
         ...
 
     def initial_state(self) -> Arrays:

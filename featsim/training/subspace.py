@@ -8,6 +8,7 @@ records up to rounding, for the price of the rank instead of the dimension.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from featsim.data import GramSpace
 from featsim.models import PowerNetworkSpec, TwoLayerSpec
 from featsim.training.mixture import Mixture
-from featsim.training.stepper import Arrays, Chunk, Stepper
+from featsim.training.stepper import Arrays, Chunk, Footprint, Stepper
 from featsim.training.whitening import WhiteningSchedule
 from featsim.validation import FloatArray, IntArray, check_choice
 
@@ -56,6 +57,12 @@ class SubspaceStepper:
     def inputs(self) -> Arrays:
         """All that the direct run starts from, and the basis."""
         return {**self._direct.inputs, BASIS: self._basis}
+
+    def footprint(self) -> Footprint:
+        """Return the sizes of the run in coordinates, with what it records in all dimensions."""
+        inner = self._inner.footprint()
+        turned = sum(array.nbytes for name, array in self._inner.inputs.items() if name in _VECTORS)
+        return dataclasses.replace(inner, lengths=self._direct.footprint().lengths, work=inner.work + turned)
 
     def initial_state(self) -> Arrays:
         """Return the initial weights' coordinates."""

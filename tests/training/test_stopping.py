@@ -192,15 +192,15 @@ def test_a_run_killed_after_it_diverged_is_still_diverged(tmp_path, small_chunks
     settings = overflowing()
     with pytest.warns(RuntimeWarning):
         plain = train(**settings)
-    finish = RunFolder.finish
+    seal = RunFolder.seal
 
     def killed(*arguments):
         raise SystemExit("killed")
 
-    monkeypatch.setattr(RunFolder, "finish", killed)
+    monkeypatch.setattr(RunFolder, "seal", killed)
     with pytest.raises(SystemExit):
         train(**settings, out=tmp_path / "run")
-    monkeypatch.setattr(RunFolder, "finish", finish)
+    monkeypatch.setattr(RunFolder, "seal", seal)
     assert RunFolder.open(tmp_path / "run").status == "running"
     with pytest.warns(RuntimeWarning, match=re.escape(plain.message)):
         assert_same(resume(tmp_path / "run"), plain)
