@@ -9,6 +9,8 @@ import json
 from collections.abc import Callable, Collection
 from typing import Any, NoReturn
 
+from featsim.machine import TooLargeError
+
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit statuses."""
 
@@ -126,7 +128,7 @@ def _likeness(name: str, candidate: str) -> float:
 
 def one_line(error: BaseException) -> str:
     """Return the message of an error as one line."""
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) and not isinstance(error, TooLargeError):
         return f"not enough memory ({error}); ask for less" if str(error) else "not enough memory"
     text = str(error)
     if isinstance(error, OSError) and error.strerror:

@@ -83,7 +83,7 @@ def test_what_fits_or_is_unknown_is_not_refused(monkeypatch):
 
 def test_a_streamed_run_needs_little_memory_and_its_disk(no_work, monkeypatch, tmp_path):
     monkeypatch.setattr(plan, "BUFFER_BYTES", 1000)
-    many = 10**6
+    many = 10**5
     long = {**settings("patches", n_steps=many), "recording": Recording()}
     size = Plan.of(*prepare_run(**long, initial_weights=None, batches=None, reduction="auto"))
     assert size.trace_bytes > 100 * many
