@@ -264,16 +264,17 @@ class PatchStepper:
 
     def footprint(self) -> Footprint:
         """Return the sizes of the run and the products of its steps."""
-        n_batch = self._batches.shape[1]
-        return patch_footprint(
+        found = patch_footprint(
             self._plan,
             self._weights.shape,
             n_samples=self.data.n_samples,
             n_patches=self.data.n_patches,
             n_features=len(self._features),
-            batch=n_batch or None,
+            batch=self._batches.shape[1] or None,
             metric=self._metric is not None,
         )
+        copied = 0 if self._patches.dtype == self.data.X.dtype else self._patches.nbytes
+        return dataclasses.replace(found, work=found.work + copied, itemsize=self._dtype.itemsize)
 
     def initial_state(self) -> Arrays:
         """Return the initial weights."""

@@ -84,6 +84,8 @@ class Footprint:
         Bytes that every step overwrites: blocks, gradients, copies of weights and of data.
     per_record : int
         Bytes of temporaries for every record of a stretch, beside the record itself.
+    itemsize : int
+        Bytes of a number in the products: 8, or 4 in single precision.
     step, record : StepWork or None
         What an update and a record cost; None without a model of it.
     """
@@ -91,6 +93,7 @@ class Footprint:
     lengths: Mapping[str, int]
     work: int
     per_record: int = 0
+    itemsize: int = 8
     step: StepWork | None = None
     record: StepWork | None = None
 
