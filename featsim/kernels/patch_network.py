@@ -30,10 +30,21 @@ import math
 import numpy as np
 
 from featsim.kernels._elementary import exp_nonpositive, log1p_nonnegative
+from featsim.kernels._few_neurons import (
+    ascend_signs,
+    multiply_few,
+    multiply_few_into_columns,
+    multiply_few_left_transposed,
+)
 from featsim.kernels._jit import inner, jit
 from featsim.kernels._matrix import multiply, multiply_left_transposed, multiply_right_transposed
 
 BLOCK_ROWS = 256
+# Networks of so few neurons, and of so few weights, have products of their own; their blocks are smaller,
+# because patches and what they have moved to are to stay in cache beside the weights [measured].
+FEW_NEURONS, FEW_WEIGHTS, FEW_BLOCK_ROWS = 64, 1 << 14, 64
+# From here on the rows of the weights are so far apart that they push each other out of cache.
+FAR_DIMENSION = 512
 
 # How the perturbation is represented.
 CLEAN, COEFFICIENT, DIRECT, SUBSPACE = 0, 1, 2, 3
@@ -338,37 +349,45 @@ def _ascend_rows(G, Y, counts, row0, first, last, from_start, whole, linf, step,
 
 
 @inner
-def _ascend_signs(G, X, step, unit, radius, Y, moved):
-    """One l_inf step of a block on patches of their own: Y, and moved = X + Y, in one pass."""
+def _ascend_signs(G, X, step, unit, radius, moved):
+    """One l_inf step of a block on patches of their own, which stay within `radius` of X."""
     reach, bound = G.dtype.type(step), G.dtype.type(radius)
     zero = reach - reach
     for p in range(G.shape[0]):
         if unit:
             for c in range(G.shape[1]):
                 g = G[p, c]
-                new = Y[p, c] + (reach if g > zero else (-reach if g < zero else g))
-                new = bound if new > bound else new
-                new = -bound if new < -bound else new
-                Y[p, c] = new
-                moved[p, c] = X[p, c] + new
+                new = moved[p, c] + (reach if g > zero else (-reach if g < zero else g))
+                high, low = X[p, c] + bound, X[p, c] - bound
+                new = high if new > high else new
+                moved[p, c] = low if new < low else new
         else:
             for c in range(G.shape[1]):
-                new = Y[p, c] + reach * G[p, c]
-                new = bound if new > bound else new
-                new = -bound if new < -bound else new
-                Y[p, c] = new
-                moved[p, c] = X[p, c] + new
+                new = moved[p, c] + reach * G[p, c]
+                high, low = X[p, c] + bound, X[p, c] - bound
+                new = high if new > high else new
+                moved[p, c] = low if new < low else new
 
 
 @inner
-def _find_dead(G, P, dead):
-    """dead[s] = whether the gradient of sample s is zero."""
+def _find_dead(X, moved, A, W, P, dead):
+    """dead[s] = whether the gradient A^T W of sample s is zero, which after one step shows in what moved."""
     for s in range(dead.shape[0]):
-        nonzero = 0
+        still = True
         for p in range(s * P, (s + 1) * P):
-            for c in range(G.shape[1]):
-                nonzero += 0 if G[p, c] == 0.0 else 1
-        dead[s] = 0.0 if nonzero > 0 else 1.0
+            for c in range(X.shape[1]):
+                if still and moved[p, c] != X[p, c]:
+                    still = False
+            if not still:
+                break
+        if still:  # or the step was 0, or lost beside the patch
+            for p in range(s * P, (s + 1) * P):
+                for c in range(X.shape[1]):
+                    g = 0.0
+                    for a in range(A.shape[0]):
+                        g += A[a, p] * W[a, c]
+                    still = still and g == 0.0
+        dead[s] = 1.0 if still else 0.0
 
 
 @inner
@@ -485,6 +504,14 @@ def _add(x, y, out):
 
 
 @inner
+def _subtract(x, y, out):
+    """Out = x - y."""
+    for p in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            out[p, c] = x[p, c] - y[p, c]
+
+
+@inner
 def _gather(X, labels, counts, roles, index, P, rows, row_labels, row_counts, row_roles):
     """Copy the samples `index` to the front of a block."""
     for s in range(index.shape[0]):
@@ -495,6 +522,24 @@ def _gather(X, labels, counts, roles, index, P, rows, row_labels, row_counts, ro
             row_roles[s * P + p] = roles[i * P + p]
             for c in range(X.shape[1]):
                 rows[s * P + p, c] = X[i * P + p, c]
+
+
+@inner
+def _preactivations(W, by_column, X, Z):
+    """Z = W X^T; `by_column` is W^T where the network is of few neurons, and otherwise empty."""
+    if by_column.shape[0] > 0:
+        multiply_few_into_columns(X, by_column, Z)
+    else:
+        multiply_right_transposed(W, X, 0.0, Z)
+
+
+@inner
+def _add_weight_gradient(A, X, few, beta, dW):
+    """DW = A X + beta dW, beta 0 or 1."""
+    if few and X.shape[1] < FAR_DIMENSION:
+        multiply_few(A, X, beta > 0.0, dW)
+    else:
+        multiply(A, X, beta, dW)
 
 
 @jit
@@ -521,7 +566,8 @@ def patch_trajectory(
     # BLAS is slow on the last few of an odd number of filters: some of zeros are put behind them.
     K = (n_filters + 3) // 4 * 4
     dtype = X.dtype
-    per_block = max(1, BLOCK_ROWS // P)
+    few = K <= FEW_NEURONS and K * d <= FEW_WEIGHTS
+    per_block = max(1, (FEW_BLOCK_ROWS if few else BLOCK_ROWS) // P)
     R = per_block * P
     minibatch = batches.shape[1] > 0
     # One array per purpose, for all blocks of all steps; views give it the shape of a block.
@@ -535,6 +581,7 @@ def patch_trajectory(
     row_counts, row_roles = np.empty(gather_rows), np.empty(gather_rows, roles.dtype)
     now, cast_coef = np.zeros((K, d), dtype), np.zeros((K, J), dtype)
     cast_features, dW = features.astype(dtype), np.empty((K, d), dtype)
+    by_column = np.empty((d if few else 0, K), dtype)
     left, scratch_coef, scratch_stats = np.empty(W.shape), np.empty((n_filters, J)), np.empty(N_STATISTICS)
     norms = np.zeros((2, R))
     no_rows = np.empty((0, 1), dtype)
@@ -555,6 +602,7 @@ def patch_trajectory(
             seen = np.empty((J, r), dtype)
             if J > 0:
                 multiply_right_transposed(cast_features, basis, 0.0, seen)
+        signs = linf and not subspace and n_pixels == 0
     t_record, t_keep = 0, 0
     for t in range(n_steps):
         now_coef, now_stats = scratch_coef, scratch_stats
@@ -567,6 +615,10 @@ def patch_trajectory(
             _cast(W, kept[t_keep])
             t_keep += 1
         finite = _cast(W, now)
+        if few:
+            for a in range(K):
+                for col in range(d):
+                    by_column[col, a] = now[a, col]
         if coefficients is not None:
             multiply_right_transposed(now, now, 0.0, gram)
             if record_at[t] and moves:
@@ -601,7 +653,7 @@ def patch_trajectory(
                     x, c, o = X[row0 : row0 + rows], counts, roles
                     for s in range(n_block):
                         y[s] = labels[start + s]
-                multiply_right_transposed(now, x, 0.0, Z)
+                _preactivations(now, by_column, x, Z)
                 A[n_filters:] = 0.0
                 V = Z
                 if coefficients is not None:
@@ -611,14 +663,20 @@ def patch_trajectory(
                 if explicit is not None:
                     Za = za_all[: K * rows].reshape(K, rows)
                     G, Y = g_all[: rows * r].reshape(rows, r), y_all[: rows * r].reshape(rows, r)
-                    Y[:] = 0.0
-                    pixels[:] = 0.0
                     moved_x = x_all[: x_all.shape[0] // R * rows].reshape(rows, x_all.shape[0] // R)
+                    if not signs:
+                        Y[:] = 0.0
+                        pixels[:] = 0.0
+                    elif not (few and unit):
+                        _cast(x, moved_x)
                 for ascent in range(n_ascents + 1):
                     first, last = ascent == 0, ascent == n_ascents
                     if not first:
                         if coefficients is not None:
-                            multiply(gram, A, 0.0, H)
+                            if few:
+                                multiply_few(gram, A, False, H)
+                            else:
+                                multiply(gram, A, 0.0, H)
                             _measure_gradient(A, H, C, ascent == 1, sums)
                             _plan_steps(
                                 sums, c, row0, P, whole, step, unit, radius, norms, moves_by, dead
@@ -626,23 +684,28 @@ def patch_trajectory(
                             _move_coefficients(A, H, Z, moves_by, ascent == 1, C, Za)
                             V = Za
                         if explicit is not None:
-                            multiply_left_transposed(A, directions if subspace else now, 0.0, G)
-                            if linf and not subspace and n_pixels == 0:
-                                if recorded and ascent == 1:
-                                    _find_dead(G, P, dead)
-                                _ascend_signs(G, x, step, unit, radius, Y, moved_x)
+                            if signs and few and unit:
+                                ascend_signs(A, now, x, x if ascent == 1 else moved_x, step, radius, moved_x)
+                            elif few:
+                                multiply_few_left_transposed(A, directions if subspace else now, G)
                             else:
+                                multiply_left_transposed(A, directions if subspace else now, 0.0, G)
+                            if not signs:
                                 _ascend_explicitly(
                                     G, Y, c, o, row0, P, mask, pixel_map, pixels, fold, one,
                                     ascent == 1, whole, linf, step, unit, radius, dead,
                                 )  # fmt: skip
                                 if not subspace:
                                     _add(x, Y, moved_x)
+                            elif not (few and unit):
+                                _ascend_signs(G, x, step, unit, radius, moved_x)
+                            if signs and recorded and ascent == 1:
+                                _find_dead(x, moved_x, A, now, P, dead)
                             if subspace:
                                 _cast(Z, Za)
                                 multiply_right_transposed(directions, Y, 1.0, Za)
                             else:
-                                multiply_right_transposed(now, moved_x, 0.0, Za)
+                                _preactivations(now, by_column, moved_x, Za)
                             V = Za
                         if recorded and ascent == 1:
                             for s in range(n_block):
@@ -673,17 +736,19 @@ def patch_trajectory(
                         multiply_left_transposed(cast_coef, C, 0.0, moved)
                         _perturbation_statistics(moved, no_rows, norms[0], c, o, row0, P, y, now_stats)
                     if explicit is not None:
+                        if signs:
+                            _subtract(moved_x, x, Y)
                         multiply_right_transposed(seen, Y, 0.0, moved)
                         _perturbation_statistics(moved, Y, norms[0], c, o, row0, P, y, now_stats)
                 if updated:
                     if explicit is not None:
                         if subspace:
-                            multiply(A, x, beta, dW)
+                            _add_weight_gradient(A, x, few, beta, dW)
                             multiply(A, Y, beta, along)
                         else:
-                            multiply(A, moved_x, beta, dW)
+                            _add_weight_gradient(A, moved_x, few, beta, dW)
                     else:
-                        multiply(A, x, beta, dW)
+                        _add_weight_gradient(A, x, few, beta, dW)
                     if coefficients is not None:
                         multiply_right_transposed(A, C, beta, fold_back)
                     beta = 1.0
