@@ -31,6 +31,9 @@ import numpy as np
 
 from featsim.kernels._elementary import exp_nonpositive, log1p_nonnegative
 from featsim.kernels._few_neurons import (
+    BYTES,
+    ROWS,
+    VECTORS,
     ascend_signs,
     multiply_few,
     multiply_few_into_columns,
@@ -527,7 +530,7 @@ def _gather(X, labels, counts, roles, index, P, rows, row_labels, row_counts, ro
 @inner
 def _preactivations(W, by_column, X, Z):
     """Z = W X^T; `by_column` is W^T where the network is of few neurons, and otherwise empty."""
-    if by_column.shape[0] > 0:
+    if by_column.shape[0] > 0 and X.shape[0] >= ROWS:
         multiply_few_into_columns(X, by_column, Z)
     else:
         multiply_right_transposed(W, X, 0.0, Z)
@@ -563,10 +566,14 @@ def patch_trajectory(
     """
     n_filters, d = W.shape
     J, k = features.shape[0], n_filters // m
-    # BLAS is slow on the last few of an odd number of filters: some of zeros are put behind them.
-    K = (n_filters + 3) // 4 * 4
-    dtype = X.dtype
+    # Filters of zeros are put behind the last one: the rest that does not fill a tile, or an odd number
+    # that BLAS would be slow on, costs as much as a full one.
+    tile = VECTORS * BYTES // X.itemsize
+    K = (n_filters + tile - 1) // tile * tile
     few = K <= FEW_NEURONS and K * d <= FEW_WEIGHTS
+    if not few:
+        K = (n_filters + 3) // 4 * 4
+    dtype = X.dtype
     per_block = max(1, (FEW_BLOCK_ROWS if few else BLOCK_ROWS) // P)
     R = per_block * P
     minibatch = batches.shape[1] > 0
@@ -685,9 +692,17 @@ def patch_trajectory(
                             V = Za
                         if explicit is not None:
                             if signs and few and unit:
-                                ascend_signs(A, now, x, x if ascent == 1 else moved_x, step, radius, moved_x)
+                                ascend_signs(
+                                    A,
+                                    now,
+                                    x,
+                                    x if ascent == 1 else moved_x,
+                                    dtype.type(step),
+                                    dtype.type(radius),
+                                    moved_x,
+                                )
                             elif few:
-                                multiply_few_left_transposed(A, directions if subspace else now, G)
+                                multiply_few_left_transposed(A, directions if subspace else now, False, G)
                             else:
                                 multiply_left_transposed(A, directions if subspace else now, 0.0, G)
                             if not signs:
