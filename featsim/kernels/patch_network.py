@@ -19,6 +19,9 @@ perturbation is held in one of three coordinates:
 * direct: delta itself, for l_inf and wherever d is small.
 * subspace: delta = Y E with the rows of E spanning the allowed directions.
 
+From a random start delta_0, coefficients have a part outside the filters' span: delta = b delta_0 + C^T W with
+one number b per patch, which the projections shrink. It costs one product more, W delta_0^T.
+
 What a run does not need is not compiled: an argument that is None prunes its branches. Arrays are copied
 in loops: for ``a[:] = b`` Numba compiles the message of an error that cannot occur, which takes seconds.
 """
@@ -41,6 +44,7 @@ from featsim.kernels._few_neurons import (
 )
 from featsim.kernels._jit import inner, jit
 from featsim.kernels._matrix import multiply, multiply_left_transposed, multiply_right_transposed
+from featsim.kernels.random_starts import draw_starts
 
 BLOCK_ROWS = 256
 # Networks of so few neurons, and of so few weights, have products of their own; their blocks are smaller,
@@ -284,6 +288,23 @@ def _measure_gradient(A, H, C, from_start, sums):
                 sums[1, r] += np.float64(C[a, r]) * H[a, r]
     for r in range(rows):
         sums[0, r] = sums[0, r] if sums[0, r] > least else 0.0
+
+
+@inner
+def _measure_start(A, Zd, carried, sums):
+    """Add to sums[1] = <delta, g> the part b <delta_0, g>, where <delta_0, g> = sum_a A Zd."""
+    for a in range(A.shape[0]):
+        for r in range(A.shape[1]):
+            sums[1, r] += carried[r] * (np.float64(A[a, r]) * Zd[a, r])
+
+
+@inner
+def _add_carried(x, carried, Y):
+    """Y = x + b Y."""
+    for p in range(Y.shape[0]):
+        b = Y.dtype.type(carried[p])
+        for c in range(Y.shape[1]):
+            Y[p, c] = x[p, c] + b * Y[p, c]
 
 
 @inner
@@ -548,14 +569,15 @@ def _add_weight_gradient(A, X, few, beta, dW):
 @jit
 def patch_trajectory(
     X, labels, counts, roles, batches, P, W, features, totals, shape, m,
-    coefficients, explicit, n_ascents, margin, step, unit, radius, whole,
+    coefficients, explicit, starts, n_ascents, margin, step, unit, radius, whole,
     step_size, n_steps, record_at, keep_at, update, parts, moves, coef, rest, stats, kept,
 ):  # fmt: skip
     """`n_steps` steps of gradient descent on `W` in place; states recorded before each.
 
     coefficients: True for perturbations as combinations of filters, else None. explicit: None, or
     (basis (r, d), mask, pixel_map, n_pixels, linf) for explicit ones, directly in d where r = 0.
-    Without either, training is standard.
+    Without either, training is standard. starts: None for attacks from the clean point, or (key, step) for
+    one random start of `draw_starts`, where `step` is the number of the first step.
     record_at (n_steps,) and keep_at (n_steps,): whether to record and to keep the weights;
     `batches` (n_steps, B) sample indices or (n_steps, 0) for full batch. Records go to coef
     (T, K, J), rest (T, K), stats (T, N_STATISTICS) and kept (T', K, d), in order. Statistics
@@ -596,6 +618,10 @@ def patch_trajectory(
         h_all, c_all, za_all = np.empty(K * R, dtype), np.empty(K * R, dtype), np.empty(K * R, dtype)
         gram, fold_back = np.empty((K, K), dtype), np.empty((K, K), dtype)
         sums, moves_by = np.empty((2, R)), np.empty((3, R), dtype)
+        if starts is not None:
+            d_all, zd_all, carried = np.empty(R * d, dtype), np.empty(K * R, dtype), np.empty(R)
+            start_all = np.empty(J * R, dtype)
+            mask, linf = np.empty((0, 1)), False
     if explicit is not None:
         basis, mask, pixel_map, n_pixels, linf = explicit
         subspace = basis.shape[0] > 0
@@ -609,7 +635,15 @@ def patch_trajectory(
             seen = np.empty((J, r), dtype)
             if J > 0:
                 multiply_right_transposed(cast_features, basis, 0.0, seen)
-        signs = linf and not subspace and n_pixels == 0
+        signs = linf and not subspace and n_pixels == 0 and starts is None
+    started = starts is not None
+    if starts is not None:
+        key, first_step = starts
+        index_all = np.empty(per_block, np.int64)
+        n_coordinates = d
+        if explicit is not None:
+            n_coordinates = r
+        row = np.empty((n_coordinates + 3) // 4 * 4)
     t_record, t_keep = 0, 0
     for t in range(n_steps):
         now_coef, now_stats = scratch_coef, scratch_stats
@@ -676,19 +710,55 @@ def patch_trajectory(
                         pixels[:] = 0.0
                     elif not (few and unit):
                         _cast(x, moved_x)
-                for ascent in range(n_ascents + 1):
-                    first, last = ascent == 0, ascent == n_ascents
-                    if not first:
+                if starts is not None:
+                    index = index_all[:n_block]
+                    for s in range(n_block):
+                        index[s] = batches[t, start + s] if sweep == 1 else start + s
+                # Before a random start there is a look at the clean point, if it is recorded.
+                for ascent in range(-1 if started else 0, n_ascents + 1):
+                    first, last = ascent == (-1 if started else 0), ascent == n_ascents
+                    if started and first and not recorded:
+                        continue
+                    if starts is not None:
+                        if ascent == 0:
+                            if coefficients is not None:
+                                D, Zd = d_all[: rows * d].reshape(rows, d), zd_all[: K * rows].reshape(K, rows)
+                                draw_starts(
+                                    key, first_step + t, index, P, c, o, row0, mask, whole, linf, radius, row,
+                                    D, norms,
+                                )  # fmt: skip
+                                _preactivations(now, by_column, D, Zd)
+                                _add(Z, Zd, Za)
+                                C[:] = 0.0
+                                carried[:] = 1.0
+                            if explicit is not None:
+                                draw_starts(
+                                    key, first_step + t, index, P, c, o, row0, mask, whole, linf, radius, row,
+                                    Y, norms,
+                                )  # fmt: skip
+                                if subspace:
+                                    _cast(Z, Za)
+                                    multiply_right_transposed(directions, Y, 1.0, Za)
+                                else:
+                                    _add(x, Y, moved_x)
+                                    _preactivations(now, by_column, moved_x, Za)
+                            V = Za
+                    if ascent > 0:
                         if coefficients is not None:
                             if few:
                                 multiply_few(gram, A, False, H)
                             else:
                                 multiply(gram, A, 0.0, H)
                             _measure_gradient(A, H, C, ascent == 1, sums)
+                            if starts is not None:
+                                _measure_start(A, Zd, carried, sums)
                             _plan_steps(
                                 sums, c, row0, P, whole, step, unit, radius, norms, moves_by, dead
                             )  # fmt: skip
-                            _move_coefficients(A, H, Z, moves_by, ascent == 1, C, Za)
+                            _move_coefficients(A, H, Z, moves_by, ascent == 1 and not started, C, Za)
+                            if starts is not None:
+                                for p in range(rows):
+                                    carried[p] *= moves_by[1, p]
                             V = Za
                         if explicit is not None:
                             if signs and few and unit:
@@ -729,8 +799,9 @@ def patch_trajectory(
                     _score_samples(S, c, row0, P, F)
                     _head(F, y, first or last or not margin, hard, loss, error, scratch)
                     if first or last:
-                        for s in range(n_block):
-                            swept += loss[s]
+                        if last or not started:
+                            for s in range(n_block):
+                                swept += loss[s]
                         if recorded:
                             column = 0 if first else 2
                             for s in range(n_block):
@@ -741,7 +812,7 @@ def patch_trajectory(
                             now_stats[4] += error[s]
                         if parts:
                             _part_accuracies(S, c, o, row0, P, y, part_totals, now_stats)
-                    if last and not updated:
+                    if (last and not updated) or (first and started):
                         continue
                     _spread(F, error, last or not margin, last, c, row0, P, E)
                     _gated_slopes(V, shape, m, E, A)
@@ -749,6 +820,12 @@ def patch_trajectory(
                     moved = moved_all[: J * rows].reshape(J, rows)
                     if coefficients is not None:
                         multiply_left_transposed(cast_coef, C, 0.0, moved)
+                        if starts is not None:
+                            from_start = start_all[: J * rows].reshape(J, rows)
+                            multiply_right_transposed(cast_features, D, 0.0, from_start)
+                            for j in range(J):
+                                for p in range(rows):
+                                    moved[j, p] += carried[p] * from_start[j, p]
                         _perturbation_statistics(moved, no_rows, norms[0], c, o, row0, P, y, now_stats)
                     if explicit is not None:
                         if signs:
@@ -762,6 +839,9 @@ def patch_trajectory(
                             multiply(A, Y, beta, along)
                         else:
                             _add_weight_gradient(A, moved_x, few, beta, dW)
+                    elif starts is not None:
+                        _add_carried(x, carried, D)
+                        _add_weight_gradient(A, D, few, beta, dW)
                     else:
                         _add_weight_gradient(A, x, few, beta, dW)
                     if coefficients is not None:
