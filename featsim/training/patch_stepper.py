@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from featsim.attacks import GradientAttack
-from featsim.data import PatchData
+from featsim.data import GramSpace, PatchData
 from featsim.decomposition import feature_logits, nonrobust_share
 from featsim.kernels import patch_network as kernel
 from featsim.models import TwoLayerSpec
@@ -44,6 +44,7 @@ _ARRAY_INPUTS = (
     "counts",
     "pixel_map",
 )
+_SEED = "start_seed"
 _LARGEST, _LONGEST = 1e15, 1e8  # in float32: sums of squares, and a step over a gradient, stay below 3e38
 _SCALAR_INPUTS = ("robust_strength", "nonrobust_strength", "n_robust_patches", "n_nonrobust_patches")
 
@@ -60,6 +61,7 @@ class AttackPlan:
     radius: float = 0.0
     whole: bool = False
     linf: bool = False
+    started: bool = False
     basis: FloatArray = dataclasses.field(default_factory=lambda: np.empty((0, 1)))
     role_mask: FloatArray = dataclasses.field(default_factory=lambda: np.ones((2, 1)))
 
@@ -87,7 +89,8 @@ def plan_attack(attack: Any, data: PatchData, n_filters: int) -> AttackPlan:
     Raises
     ------
     TypeError, ValueError
-        If the attack is not a gradient attack from the clean point, judged at its last iterate.
+        If the attack is not a gradient attack from one start, the clean point or a random one, judged at its
+        last iterate.
     """
     if attack is None:
         return AttackPlan()
@@ -96,11 +99,7 @@ def plan_attack(attack: Any, data: PatchData, n_filters: int) -> AttackPlan:
             f"attack in training must be a GradientAttack or None, got {type(attack).__name__}; "
             "evaluate other attacks on the trained weights"
         )
-    if attack.n_random or tuple(attack.starts) != ("clean",):
-        raise ValueError(
-            f"attack in training must start at the clean point alone, got starts={attack.starts} "
-            f"and n_random={attack.n_random}; use them in evaluation"
-        )
+    _check_start(attack, data)
     if attack.objective not in ("margin", "loss"):
         raise ValueError(f"objective in training must be 'margin' or 'loss', got {attack.objective!r}")
     check_last_iterate(attack)
@@ -115,6 +114,7 @@ def plan_attack(attack: Any, data: PatchData, n_filters: int) -> AttackPlan:
         radius=threat.radius,
         whole=threat.scope == "input",
         linf=threat.norm == "linf",
+        started=attack.n_random > 0,
     )
     if budget.basis is not None and budget.role_mask is not None:
         return dataclasses.replace(
@@ -127,6 +127,25 @@ def plan_attack(attack: Any, data: PatchData, n_filters: int) -> AttackPlan:
     if threat.norm == "l2" and data.pixel_map is None and cheaper:
         return dataclasses.replace(plan, mode=kernel.COEFFICIENT)
     return plan
+
+
+def _check_start(attack: GradientAttack, data: PatchData) -> None:
+    """Refuse more than one start, and a random one where the data do not hold what it adds."""
+    if attack.n_random > 1 or attack.starts not in (("clean",), ("random",)):
+        raise ValueError(
+            "attack in training of this model must have one start, ('clean',) or ('random',) with n_random=1, got "
+            f"starts={attack.starts} and n_random={attack.n_random}; use more of them in evaluation"
+        )
+    if attack.n_random and data.pixel_map is not None:
+        raise ValueError(
+            "starts must be ('clean',) for patches that share pixels, got ('random',): the kernel draws a start "
+            "of every patch by itself"
+        )
+    if attack.n_random and isinstance(data.spec, GramSpace) and attack.threat.subspace is None:
+        raise ValueError(
+            "starts must be ('clean',) for data given by coordinates in their span, got ('random',): a random "
+            "start leaves the span; give the threat a subspace, or draw the data in all dimensions"
+        )
 
 
 def _check_fits(data: PatchData, weights: FloatArray, model: TwoLayerSpec, plan: AttackPlan) -> None:
@@ -160,6 +179,8 @@ class PatchStepper:
         Initial weights, finite.
     batches : array_like of int, shape (n_steps, B)
         Sample indices of every step; B = 0 for full batch.
+    start_seed : int, optional
+        Key of the attack's random starts, from 0 to 2**62 - 1; for an attack that has them.
 
     Raises
     ------
@@ -167,7 +188,9 @@ class PatchStepper:
         If the parts do not fit together, or a quantity asked for cannot be recorded.
     """
 
-    def __init__(self, spec: RunSpec, data: PatchData, weights: Any, batches: Any) -> None:
+    def __init__(
+        self, spec: RunSpec, data: PatchData, weights: Any, batches: Any, start_seed: Any = None
+    ) -> None:
         if not isinstance(spec.model, TwoLayerSpec):
             raise TypeError(f"model must be a TwoLayerSpec, got {type(spec.model).__name__}")
         self.spec, self.model, self.data = spec, spec.model, data
@@ -179,6 +202,9 @@ class PatchStepper:
         if self._dtype == np.float32:
             _check_fits(data, self._weights, self.model, self._plan)
         self._patches = locked(data.X.reshape(-1, data.dim), self._dtype)
+        if self._plan.started and start_seed is None:
+            raise ValueError("rng must be given for random starts; use np.random.default_rng(0)")
+        self._seed = int(start_seed) if self._plan.started else None
         self._step_size = spec.schedule.step_size
         known = data.robust_features is not None and data.nonrobust_features is not None
         self._features = data.features if known else np.empty((0, data.dim))
@@ -207,7 +233,10 @@ class PatchStepper:
         initial_weights: Any,
         batches: Any,
     ) -> PatchStepper:
-        """Make a stepper, drawing initial weights and then minibatches as far as they are None."""
+        """Make a stepper, drawing initial weights and minibatches as far as they are None, then a seed of starts.
+
+        The seed is drawn for an attack with random starts only.
+        """
         if not isinstance(data, PatchData):
             raise TypeError(f"data must be a PatchData, got {type(data).__name__}; use patch_data(X, y)")
         if not isinstance(spec.model, TwoLayerSpec):
@@ -223,13 +252,16 @@ class PatchStepper:
         if batches is None:
             # Full batch draws nothing, so any generator will do.
             batches = spec.schedule.draw_batches(data.n_samples, rng or np.random.default_rng(0))
-        return cls(spec, data, initial_weights, batches)
+        seed = rng.integers(2**62) if rng is not None and getattr(spec.attack, "n_random", 0) else None
+        return cls(spec, data, initial_weights, batches, seed)
 
     @property
     def inputs(self) -> Arrays:
         """All that the run starts from, for :meth:`from_inputs`."""
         found = {name: getattr(self.data, name) for name in _ARRAY_INPUTS + _SCALAR_INPUTS}
         arrays = {name: np.asarray(value) for name, value in found.items() if value is not None}
+        if self._seed is not None:
+            arrays[_SEED] = np.asarray(self._seed)
         n_classes = np.asarray(self.data.n_classes)
         return {**arrays, "n_classes": n_classes, "weights": self._weights, "batches": self._batches}
 
@@ -242,7 +274,7 @@ class PatchStepper:
         for name in ("n_robust_patches", "n_nonrobust_patches"):
             arrays[name] = int(inputs[name]) if name in inputs else None
         data = PatchData(n_classes=int(inputs["n_classes"]), spec=spec.data, **arrays)
-        return cls(spec, data, inputs["weights"], inputs["batches"])
+        return cls(spec, data, inputs["weights"], inputs["batches"], inputs.get(_SEED))
 
     def available(self) -> tuple[str, ...]:
         """Return the quantities that can be recorded for this data and attack."""
@@ -323,7 +355,7 @@ class PatchStepper:
             self._patches, data.y, data.counts.ravel(), data.roles.ravel(),
             locked(batches), data.n_patches, weights, locked(self._features), self._totals,
             kernel.activation_shape(model.power, model.smoothing, dtype), m,
-            True if plan.mode == kernel.COEFFICIENT else None, self._explicit(),
+            True if plan.mode == kernel.COEFFICIENT else None, self._explicit(), self._starts(first),
             plan.n_steps, plan.margin, plan.step_size, plan.unit, plan.radius, plan.whole,
             self._step_size, last - first,
             step_flags(record, first, last), step_flags(keep, first, last), update,
@@ -354,6 +386,12 @@ class PatchStepper:
         records["weight_steps"] = np.asarray(keep, dtype=np.int64)
         records["weights"] = np.repeat(weights[None], len(keep), axis=0)
         return Chunk(n_done=int(squares_are_finite(weights)), records=records, state={"weights": weights})
+
+    def _starts(self, first: int) -> tuple[Any, ...] | None:
+        """Return what the kernel needs to draw random starts from step `first` on, if it is to."""
+        if self._seed is None:
+            return None
+        return locked([self._seed & 0xFFFFFFFF, self._seed >> 32], np.int64), first
 
     def _explicit(self) -> tuple[Any, ...] | None:
         """Return what the kernel needs to hold perturbations explicitly, if it is to."""

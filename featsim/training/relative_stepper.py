@@ -28,6 +28,8 @@ class RelativeStepper(PatchStepper):
         Initial weights.
     batches : array_like of int, shape (n_steps, 0)
         Full batch.
+    start_seed : int, optional
+        As for a PatchStepper.
 
     Raises
     ------
@@ -35,8 +37,10 @@ class RelativeStepper(PatchStepper):
         If the parts do not fit together, or the data have no features whose coefficients could be read.
     """
 
-    def __init__(self, spec: RunSpec, data: PatchData, weights: Any, batches: Any) -> None:
-        super().__init__(spec, data, weights, batches)
+    def __init__(
+        self, spec: RunSpec, data: PatchData, weights: Any, batches: Any, start_seed: Any = None
+    ) -> None:
+        super().__init__(spec, data, weights, batches, start_seed)
         if not isinstance(spec.schedule, RelativeSchedule):
             raise TypeError(f"schedule must be a RelativeSchedule, got {type(spec.schedule).__name__}")
         if not len(self._features):

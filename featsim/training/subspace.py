@@ -153,6 +153,8 @@ def _inexact(stepper: PatchStepper | CgroStepper) -> str:
         attack = attack.attack
     if attack is not None and attack.threat.norm != "l2":
         return f"the {attack.threat.norm} ball of the attack depends on the axes"
+    if getattr(attack, "n_random", 0) and attack.threat.subspace is None:
+        return "the random starts of the attack leave the span"
     return ""
 
 
