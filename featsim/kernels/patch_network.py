@@ -19,8 +19,8 @@ perturbation is held in one of three coordinates:
 * direct: delta itself, for l_inf and wherever d is small.
 * subspace: delta = Y E with the rows of E spanning the allowed directions.
 
-From a random start delta_0, coefficients have a part outside the filters' span: delta = b delta_0 + C^T W with
-one number b per patch, which the projections shrink. It costs one product more, W delta_0^T.
+From a random start delta_0, coefficients have a part outside the filters' span: delta = b delta_0 + C^T W
+with one number b per patch, which the projections shrink. It costs one product more, W delta_0^T.
 
 What a run does not need is not compiled: an argument that is None prunes its branches. Arrays are copied
 in loops: for ``a[:] = b`` Numba compiles the message of an error that cannot occur, which takes seconds.
@@ -719,10 +719,11 @@ def patch_trajectory(
                     first, last = ascent == (-1 if started else 0), ascent == n_ascents
                     if started and first and not recorded:
                         continue
-                    if starts is not None:
+                    if starts is not None:  # noqa: SIM102
                         if ascent == 0:
                             if coefficients is not None:
-                                D, Zd = d_all[: rows * d].reshape(rows, d), zd_all[: K * rows].reshape(K, rows)
+                                D = d_all[: rows * d].reshape(rows, d)
+                                Zd = zd_all[: K * rows].reshape(K, rows)
                                 draw_starts(
                                     key, first_step + t, index, P, c, o, row0, mask, whole, linf, radius, row,
                                     D, norms,
@@ -839,12 +840,12 @@ def patch_trajectory(
                             multiply(A, Y, beta, along)
                         else:
                             _add_weight_gradient(A, moved_x, few, beta, dW)
-                    elif starts is not None:
-                        _add_carried(x, carried, D)
-                        _add_weight_gradient(A, D, few, beta, dW)
-                    else:
+                    elif starts is None:
                         _add_weight_gradient(A, x, few, beta, dW)
                     if coefficients is not None:
+                        if starts is not None:
+                            _add_carried(x, carried, D)
+                            _add_weight_gradient(A, D, few, beta, dW)
                         multiply_right_transposed(A, C, beta, fold_back)
                     beta = 1.0
             if recorded:

@@ -27,7 +27,8 @@ def _philox(c0, c1, c2, c3, k0, k1):
     """Four words of 32 bits, as int64, from a counter of four and a key of two."""
     for _ in range(10):
         p0, p1 = 0xD2511F53 * c0, 0xCD9E8D57 * c2
-        c0, c1, c2, c3 = ((p1 >> 32) & _WORD) ^ c1 ^ k0, p1 & _WORD, ((p0 >> 32) & _WORD) ^ c3 ^ k1, p0 & _WORD
+        c0, c1 = ((p1 >> 32) & _WORD) ^ c1 ^ k0, p1 & _WORD
+        c2, c3 = ((p0 >> 32) & _WORD) ^ c3 ^ k1, p0 & _WORD
         k0, k1 = (k0 + 0x9E3779B9) & _WORD, (k1 + 0xBB67AE85) & _WORD
     return c0, c1, c2, c3
 
@@ -79,9 +80,10 @@ def _relative_length(k0, k1, step, sample, patch, degrees):
 def draw_starts(key, step, index, P, counts, roles, row0, mask, whole, linf, radius, row, Y, norms):
     """Fill Y (rows, r) with a random start of every patch of the samples `index` in this step.
 
-    key (2,): words of 32 bits. mask (2, r): coordinates a robust patch, and any other, may move in; (0, r) for
-    all. `whole`: one ball for the sample, whose square is the sum of counts times squares of patches. norms
-    (2, rows): their squares, and in the first entries those of the samples. row: scratch, see `_draw_row`.
+    key (2,): words of 32 bits. mask (2, r): coordinates a robust patch, and any other, may move in; (0, r)
+    for all. `whole`: one ball for the sample, whose square is the sum of counts times squares of patches.
+    norms (2, rows): their squares, and in the first entries those of the samples. row: scratch, see
+    `_draw_row`.
     """
     k0, k1, r = key[0], key[1], Y.shape[1]
     for s in range(index.shape[0]):
@@ -120,5 +122,5 @@ def draw_starts(key, step, index, P, counts, roles, row0, mask, whole, linf, rad
 
 @jit
 def starts_of_step(key, step, P, counts, roles, mask, whole, linf, radius, index, row, Y, norms):
-    """`draw_starts` of all samples `index`, for tests and diagnostics: counts and roles (n*P,) in their order."""
+    """`draw_starts` of all samples `index`, for tests and diagnostics; counts and roles (n*P,)."""
     draw_starts(key, step, index, P, counts, roles, 0, mask, whole, linf, radius, row, Y, norms)

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from featsim.attacks import GradientAttack
-from featsim.data import GramSpace, PatchData
+from featsim.data import PatchData
 from featsim.decomposition import feature_logits, nonrobust_share
 from featsim.kernels import patch_network as kernel
 from featsim.models import TwoLayerSpec
 from featsim.traces import STANDARD_AXES
-from featsim.training.last_iterate import check_last_iterate
 from featsim.training.patch_cost import patch_footprint
+from featsim.training.patch_plan import check_fits, plan_attack
 from featsim.training.run_inputs import (
     check_batches,
     choose_quantities,
@@ -45,125 +44,7 @@ _ARRAY_INPUTS = (
     "pixel_map",
 )
 _SEED = "start_seed"
-_LARGEST, _LONGEST = 1e15, 1e8  # in float32: sums of squares, and a step over a gradient, stay below 3e38
 _SCALAR_INPUTS = ("robust_strength", "nonrobust_strength", "n_robust_patches", "n_nonrobust_patches")
-
-
-@dataclasses.dataclass(frozen=True)
-class AttackPlan:
-    """How the kernel is to attack: the representation of delta and the step rule."""
-
-    mode: int = kernel.CLEAN
-    n_steps: int = 0
-    margin: bool = True
-    step_size: float = 0.0
-    unit: bool = True
-    radius: float = 0.0
-    whole: bool = False
-    linf: bool = False
-    started: bool = False
-    basis: FloatArray = dataclasses.field(default_factory=lambda: np.empty((0, 1)))
-    role_mask: FloatArray = dataclasses.field(default_factory=lambda: np.ones((2, 1)))
-
-
-def plan_attack(attack: Any, data: PatchData, n_filters: int) -> AttackPlan:
-    """Choose the cheapest exact representation of the perturbation.
-
-    An l2 attack on K filters costs one K x K product per inner step in coefficient space, and
-    two K x d products directly; the choice depends on the sizes alone.
-
-    Parameters
-    ----------
-    attack : GradientAttack or None
-        Attack in training.
-    data : PatchData
-        Training data.
-    n_filters : int
-        Number K of filters.
-
-    Returns
-    -------
-    AttackPlan
-        Representation and step rule for the kernel.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the attack is not a gradient attack from one start, the clean point or a random one, judged at its
-        last iterate.
-    """
-    if attack is None:
-        return AttackPlan()
-    if not isinstance(attack, GradientAttack):
-        raise TypeError(
-            f"attack in training must be a GradientAttack or None, got {type(attack).__name__}; "
-            "evaluate other attacks on the trained weights"
-        )
-    _check_start(attack, data)
-    if attack.objective not in ("margin", "loss"):
-        raise ValueError(f"objective in training must be 'margin' or 'loss', got {attack.objective!r}")
-    check_last_iterate(attack)
-    threat = attack.threat
-    budget = threat.bind(data)
-    plan = AttackPlan(
-        mode=kernel.DIRECT,
-        n_steps=attack.n_steps,
-        margin=attack.objective == "margin",
-        step_size=float(attack.step_size),
-        unit=attack.rule == "unit",
-        radius=threat.radius,
-        whole=threat.scope == "input",
-        linf=threat.norm == "linf",
-        started=attack.n_random > 0,
-    )
-    if budget.basis is not None and budget.role_mask is not None:
-        return dataclasses.replace(
-            plan,
-            mode=kernel.SUBSPACE,
-            basis=np.ascontiguousarray(budget.basis),
-            role_mask=np.ascontiguousarray(budget.role_mask, dtype=np.float64),
-        )
-    cheaper = n_filters * (attack.n_steps + 1) < 2 * data.dim * attack.n_steps
-    if threat.norm == "l2" and data.pixel_map is None and cheaper:
-        return dataclasses.replace(plan, mode=kernel.COEFFICIENT)
-    return plan
-
-
-def _check_start(attack: GradientAttack, data: PatchData) -> None:
-    """Refuse more than one start, and a random one where the data do not hold what it adds."""
-    if attack.n_random > 1 or attack.starts not in (("clean",), ("random",)):
-        raise ValueError(
-            "attack in training of this model must have one start, ('clean',) or ('random',) with n_random=1, got "
-            f"starts={attack.starts} and n_random={attack.n_random}; use more of them in evaluation"
-        )
-    if attack.n_random and data.pixel_map is not None:
-        raise ValueError(
-            "starts must be ('clean',) for patches that share pixels, got ('random',): the kernel draws a start "
-            "of every patch by itself"
-        )
-    if attack.n_random and isinstance(data.spec, GramSpace) and attack.threat.subspace is None:
-        raise ValueError(
-            "starts must be ('clean',) for data given by coordinates in their span, got ('random',): a random "
-            "start leaves the span; give the threat a subspace, or draw the data in all dimensions"
-        )
-
-
-def _check_fits(data: PatchData, weights: FloatArray, model: TwoLayerSpec, plan: AttackPlan) -> None:
-    """Refuse numbers that float32 cannot square, sum or divide by; the run itself is watched for the same."""
-    sizes = {
-        "data": np.abs(data.X).max(initial=0.0),
-        "initial_weights": np.abs(weights).max(initial=0.0),
-        "model.smoothing": max(model.smoothing, 1.0 / model.smoothing),
-        "attack.threat.radius": plan.radius,
-        "attack.step_size": plan.step_size * (_LARGEST / _LONGEST),
-    }
-    for name, size in sizes.items():
-        if size > _LARGEST:
-            limit = _LONGEST if name == "attack.step_size" else _LARGEST
-            raise ValueError(
-                f"{name} must be within {limit:g} in size (smoothing: and its inverse) with precision "
-                "'float32'; use schedule.replace(precision='float64')"
-            )
 
 
 class PatchStepper:
@@ -200,7 +81,7 @@ class PatchStepper:
         self._plan = plan_attack(spec.attack, data, shape[0] * shape[1])
         self._dtype = np.dtype(spec.schedule.precision)
         if self._dtype == np.float32:
-            _check_fits(data, self._weights, self.model, self._plan)
+            check_fits(data, self._weights, self.model, self._plan)
         self._patches = locked(data.X.reshape(-1, data.dim), self._dtype)
         if self._plan.started and start_seed is None:
             raise ValueError("rng must be given for random starts; use np.random.default_rng(0)")
@@ -233,9 +114,9 @@ class PatchStepper:
         initial_weights: Any,
         batches: Any,
     ) -> PatchStepper:
-        """Make a stepper, drawing initial weights and minibatches as far as they are None, then a seed of starts.
+        """Make a stepper, drawing initial weights and then minibatches as far as they are None.
 
-        The seed is drawn for an attack with random starts only.
+        For an attack with random starts, their seed is drawn after them.
         """
         if not isinstance(data, PatchData):
             raise TypeError(f"data must be a PatchData, got {type(data).__name__}; use patch_data(X, y)")
@@ -252,7 +133,8 @@ class PatchStepper:
         if batches is None:
             # Full batch draws nothing, so any generator will do.
             batches = spec.schedule.draw_batches(data.n_samples, rng or np.random.default_rng(0))
-        seed = rng.integers(2**62) if rng is not None and getattr(spec.attack, "n_random", 0) else None
+        started = rng is not None and getattr(spec.attack, "n_random", 0) > 0
+        seed = rng.integers(2**62) if rng is not None and started else None
         return cls(spec, data, initial_weights, batches, seed)
 
     @property
