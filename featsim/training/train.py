@@ -57,11 +57,13 @@ def train(
     schedule : Schedule
         Number of steps, step size, batch size.
     attack : GradientAttack or None
-        Attack in training; None for standard training.
+        Attack in training; None for standard training. A patch network's may have one random start,
+        ``starts=("random",), n_random=1``, anew for every sample in every step.
     recording : Recording, optional
         What to record; every step by default.
     rng : numpy.random.Generator, optional
-        Draws the initial weights, then the minibatches, as far as these are not given. For data in
+        Draws the initial weights, then the minibatches, as far as these are not given, then the seed of the
+        attack's random starts, if it has them. For data in
         Gram-space coordinates the weights are those of the data's dimension, by their coordinates.
     initial_weights : array_like, shape (k, m, d), optional
         Start here instead of at random.
@@ -77,8 +79,8 @@ def train(
     reduction : {"auto", "never", "always"}
         Whether a patch network trains in the coordinates of the span of features, patches and initial
         weights: the same run up to rounding, for the price of its rank. ``"auto"``: where the rank is
-        below half the dimension and that is exact (no l_inf, no images, no whitening); ``"always"``: or
-        raise.
+        below half the dimension and that is exact (no l_inf, no images, no whitening,
+        no random starts outside a subspace); ``"always"``: or raise.
         ``trace.meta["reduction"]`` says what was done.
 
     Returns

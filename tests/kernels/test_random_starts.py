@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from kernels import test_patch_network as slow
 
 import reference
-from kernels import test_patch_network as slow
 from featsim.attacks import margin_step, pgd, raw_step
 from featsim.kernels import patch_network as kernel
 from featsim.kernels import random_starts
@@ -71,7 +71,9 @@ def slow_starts(seed, step, data, threat):
         degrees = []
         for p in range(data.n_patches):
             free = drawn(key, step, s, p, len(basis), threat.norm == "linf")
-            mask = np.ones(len(basis)) if budget.basis is None else budget.role_mask[data.roles[s, p] != 0]
+            mask = (
+                np.ones(len(basis)) if budget.basis is None else budget.role_mask[int(data.roles[s, p] != 0)]
+            )
             delta[s, p] = (free * mask) @ basis
             degrees.append(np.sum(mask))
         if threat.norm == "linf":
@@ -141,7 +143,7 @@ def test_training_from_random_starts(threat, attack, mode, variant, rng, force):
     plain = variant == "full batch"
     data = slow.make_data(rng, counts=not plain)
     weights = 0.4 * rng.standard_normal((3, 2, 8))
-    n_steps = 8
+    n_steps = 3
     batches = None if plain else np.array([rng.permutation(6)[:4] for _ in range(n_steps)])
     spec, make_slow, settings = slow.ATTACKS[attack](slow.THREATS[threat])
     spec = with_start(spec)
@@ -153,7 +155,9 @@ def test_training_from_random_starts(threat, attack, mode, variant, rng, force):
     deltas = slow.compare(
         trace, data, weights, 3.0, slow_attack=attacker, batches=batches, perturb=perturb, n_steps=n_steps
     )
-    assert spec.threat.bind(data).contains(deltas[0]).all() and spec.threat.bind(data).contains(deltas[-1]).all()
+    assert (
+        spec.threat.bind(data).contains(deltas[0]).all() and spec.threat.bind(data).contains(deltas[-1]).all()
+    )
 
 
 @pytest.mark.parametrize("mode", [kernel.COEFFICIENT, kernel.DIRECT])
@@ -190,7 +194,7 @@ def all_starts(threat, data, n_steps, seed=3):
 
 @pytest.mark.parametrize("threat", slow.THREATS.values(), ids=slow.THREATS)
 def test_they_are_distributed_as_in_evaluation(threat, rng):
-    """Moments of entries and of the norm: as those of ``Budget.random`` to 5 standard errors of the difference."""
+    """Moments of entries and norms as those of ``Budget.random``, to 5 standard errors of the difference."""
     data = slow.make_data(rng)
     budget = threat.bind(data)
     n_steps = 400
@@ -221,7 +225,9 @@ def test_one_step_from_a_start_at_which_there_is_no_gradient(rng, force):
         np.testing.assert_array_equal(trace["dead_gradients"], data.n_samples)
         delta = slow_starts(seed, 1, data, spec.threat)
         samples, patches = np.nonzero(data.roles == 1)
-        own = np.einsum("rd,rd->r", (data.X + delta)[samples, patches], data.nonrobust_features[data.y[samples]])
+        own = np.einsum(
+            "rd,rd->r", (data.X + delta)[samples, patches], data.nonrobust_features[data.y[samples]]
+        )
         np.testing.assert_allclose(trace["attacked_nonrobust"][1], own.mean(), rtol=1e-10)
 
 
