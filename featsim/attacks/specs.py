@@ -61,7 +61,8 @@ class GradientAttack(Spec):
         Number of random starts; > 0 if and only if `starts` has ``"random"``.
     starts : tuple of {"clean", "steepest", "random", "filters", "features", "spread"}
         Starting points. In training of a patch network (:class:`featsim.models.TwoLayerSpec`): one, either
-        ``("clean",)`` or ``("random",)`` with ``n_random=1``, uniform in the budget, drawn anew in every step. ``"steepest"``: one steepest step to the edge of the budget.
+        ``("clean",)`` or ``("random",)`` with ``n_random=1``, uniform in the budget, drawn anew in every
+        step. ``"steepest"``: one steepest step to the edge of the budget.
         ``"filters"``: along mean(W_rival) - mean(W_label), on
         each patch alone and on all patches, for every rival; needs
         ``model.weights`` of shape (k, m, d), or a `LinearModel`.
