@@ -9,7 +9,7 @@ from featsim.training.stepper import Footprint, Product, StepWork
 
 _FLOAT = 8
 # Passes over the entries of one block, in units of a vectorised product of two arrays [measured].
-_FORWARD, _SLOPES, _COEFFICIENT, _ASCENT = 1.8, 1.2, 5.0, 2.6
+_FORWARD, _SLOPES, _COEFFICIENT, _ASCENT, _DRAW = 1.8, 1.2, 5.0, 2.6, 15.0
 
 
 def patch_footprint(
@@ -52,6 +52,8 @@ def patch_footprint(
         blocks, whole = blocks + 3 * K, whole + 2 * K * K
     elif plan.mode != kernel.CLEAN:
         blocks, whole = blocks + K + 3 * r, whole + 2 * K * r
+    if plan.started:
+        blocks += d + K + J if plan.mode == kernel.COEFFICIENT else 0
     if batch is not None:
         blocks += d
     work = _FLOAT * (rows * blocks + whole + (d * d if metric else 0))
@@ -77,6 +79,9 @@ def _sweep(plan: Any, n: int, P: int, d: int, k: int, K: int, r: int, *, update:
     elif plan.mode != kernel.CLEAN:
         products += [Product(N, r, K, 2.0 * S)]
         passes += S * N * (K * (_FORWARD + _SLOPES) + r * _ASCENT)
+    if plan.started:
+        products.append(Product(N, r, K, 1.0))
+        passes += N * r * _DRAW
     return StepWork(products=tuple(products), passes=passes, functions=(S + 1.0) * n * (k + 3.0))
 
 

@@ -102,7 +102,7 @@ def _check_start(attack: GradientAttack, data: PatchData) -> None:
     if attack.n_random > 1 or attack.starts not in (("clean",), ("random",)):
         raise ValueError(
             "attack in training of this model must have one start, ('clean',) or ('random',) with "
-            f"n_random=1, got starts={attack.starts} and n_random={attack.n_random}; use more of them in evaluation"
+            f"n_random=1, got starts={attack.starts} and n_random={attack.n_random}; use more in evaluation"
         )
     if attack.n_random and data.pixel_map is not None:
         raise ValueError(

@@ -162,7 +162,7 @@ def test_training_from_random_starts(threat, attack, mode, variant, rng, force):
 
 @pytest.mark.parametrize("mode", [kernel.COEFFICIENT, kernel.DIRECT])
 def test_several_blocks_and_samples_larger_than_one(mode, rng, force):
-    data = slow.sample_patches(slow.PatchDataSpec(n_classes=3, n_nonrobust_patches=149, dim=6), 5, rng)
+    data = slow.sample_patches(slow.PatchDataSpec(n_classes=3, n_nonrobust_patches=149, dim=6), 3, rng)
     weights = 0.3 * rng.standard_normal((3, 1, 6))
     force(mode)
     spec = with_start(margin_step(Threat(radius=0.3, scope="input"), 0.3))
