@@ -418,6 +418,10 @@ def test_three_compiled_kernels_serve_every_input(rng):
         attack=fgm(Threat(radius=1.0, scope="input")),
     )
     run(data, np.zeros((3, 2, 8)), 3.0, n_steps=1)
-    # Other tests in this process may have trained in float32.
-    doubles = [given for given in kernel.patch_trajectory.signatures if given[0].dtype == numba.float64]
+    # Other tests in this process may have trained in float32, or from random starts.
+    doubles = [
+        given
+        for given in kernel.patch_trajectory.signatures
+        if given[0].dtype == numba.float64 and given[13] == numba.none
+    ]
     assert len(doubles) == 3

@@ -32,6 +32,8 @@ def trajectories(n_steps):
         pgd(Threat(radius=0.5, scope="input"), 3, keep="last"),
         pgd(Threat(radius=0.05, norm="linf"), 3, keep="last"),
         margin_step(Threat(radius=0.3, subspace="own"), 10.0),
+        pgd(Threat(radius=0.5, scope="input"), 2, n_random=1, starts=("random",), keep="last"),
+        pgd(Threat(radius=0.05, norm="linf"), 2, n_random=1, starts=("random",), keep="last"),
     ):
         for batches in (None, rng.integers(0, 30, (n_steps, 13))):
             yield train(TwoLayerSpec(width=4, init_std=0.3), data, schedule=schedule, attack=attack,
@@ -102,9 +104,11 @@ def small():
         margin_step(Threat(radius=0.3), 2.0),
         pgd(Threat(radius=0.1, norm="linf"), 2, keep="last"),
         margin_step(Threat(radius=0.3, scope="input", subspace="own"), 2.0),
+        pgd(Threat(radius=0.3), 2, n_random=1, starts=("random",), keep="last"),
+        pgd(Threat(radius=0.3, subspace="own"), 1, n_random=1, starts=("random",), keep="last"),
     ):
         trace = train(TwoLayerSpec(width=2), data, schedule=Schedule(n_steps=3), attack=attack,
-                      initial_weights=weights)  # fmt: skip
+                      initial_weights=weights, rng=rng)  # fmt: skip
         yield {name: trace[name].tolist() for name in trace}
 
 
