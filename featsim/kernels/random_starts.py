@@ -85,11 +85,11 @@ def draw_starts(key, step, index, P, counts, roles, row0, mask, whole, linf, rad
     norms (2, rows): their squares, and in the first entries those of the samples. row: scratch, see
     `_draw_row`.
     """
-    k0, k1, r = key[0], key[1], Y.shape[1]
+    k0, k1, r = int(key[0]), int(key[1]), Y.shape[1]  # as plain Python, these integers have no end
     for s in range(index.shape[0]):
-        total, degrees = 0.0, 0.0
+        sample, total, degrees = int(index[s]), 0.0, 0.0
         for p in range(s * P, (s + 1) * P):
-            _draw_row(k0, k1, step, index[s], p - s * P, linf, row)
+            _draw_row(k0, k1, step, sample, p - s * P, linf, row)
             free, square = 1.0 * r, 0.0
             if mask.shape[0] > 0:
                 allowed, free = 0 if roles[row0 + p] == 0 else 1, 0.0
@@ -100,7 +100,7 @@ def draw_starts(key, step, index, P, counts, roles, row0, mask, whole, linf, rad
                 square += row[c] * row[c]
             factor = radius
             if not (linf or whole):
-                length = _relative_length(k0, k1, step, index[s], p - s * P, free if free > 0.0 else 1.0)
+                length = _relative_length(k0, k1, step, sample, p - s * P, free if free > 0.0 else 1.0)
                 factor = radius * length / math.sqrt(square) if square > 0.0 else 0.0
             elif whole and not linf:
                 factor = 1.0
@@ -110,7 +110,7 @@ def draw_starts(key, step, index, P, counts, roles, row0, mask, whole, linf, rad
             total += counts[row0 + p] * norms[0, p]
             degrees += free
         if whole and not linf:
-            length = _relative_length(k0, k1, step, index[s], 0, degrees if degrees > 0.0 else 1.0)
+            length = _relative_length(k0, k1, step, sample, 0, degrees if degrees > 0.0 else 1.0)
             factor = radius * length / math.sqrt(total) if total > 0.0 else 0.0
             for p in range(s * P, (s + 1) * P):
                 norms[0, p] *= factor * factor

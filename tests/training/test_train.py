@@ -257,7 +257,7 @@ def test_bad_schedules(settings, error, message):
             TypeError,
             "attack in training must be a GradientAttack or None",
         ),
-        ({"attack": pgd(Threat(radius=0.3), n_random=2)}, ValueError, "must start at the clean point alone"),
+        ({"attack": pgd(Threat(radius=0.3), n_random=2)}, ValueError, "must have one start"),
         (
             {"attack": pgd(Threat(radius=0.3), objective="targeted")},
             ValueError,
