@@ -24,6 +24,7 @@ import numpy as np
 
 from featsim.kernels._copies import copy_row, copy_table
 from featsim.kernels._jit import inner, jit
+from featsim.kernels._matrix import multiply, multiply_left_transposed, multiply_right_transposed
 
 # How the adversarial example is made.
 CLEAN, FIXED, WORST, COEFFICIENT, DIRECT = 0, 1, 2, 3, 4
@@ -163,7 +164,7 @@ def _attack_input(X, W, M, labels, signs, P, odd, q, code, mode, radius, n_inner
             for a in range(m):
                 A[p, a] = -y * q * signs[a] * powers[p, a]
         if mode == COEFFICIENT:
-            np.dot(A, M, H)
+            multiply(A, M, 0.0, H)
             if whole:
                 for s in range(labels.shape[0]):
                     _ascend(A, H, C, Z, Za, s * P, (s + 1) * P, s * P, step, radius, size)
@@ -171,9 +172,9 @@ def _attack_input(X, W, M, labels, signs, P, odd, q, code, mode, radius, n_inner
                 for p in range(rows):
                     _ascend(A, H, C, Z, Za, p, p + 1, p, step, radius, size)
         else:
-            np.dot(A, W, G)
+            multiply(A, W, 0.0, G)
             _ascend_box(G, C, step, radius)
-            np.dot(C, W.T, H)
+            multiply_right_transposed(C, W, 0.0, H)
             for p in range(rows):
                 for a in range(m):
                     Za[p, a] = Z[p, a] + H[p, a]
@@ -202,13 +203,13 @@ def power_trajectory(
     Aa, size = np.empty((big, m)), np.empty(big)
     u, along, shift_sum = np.zeros(m), np.zeros(n), np.zeros(m)
     moved, moved_powers = np.empty(m), np.empty(m)
-    dW, extra, M = np.empty((m, d)), np.empty((m, d)), np.empty((m, m))
+    dW, M = np.empty((m, d)), np.empty((m, m))
     if on_line:
         for s in range(n):
             for c in range(d):
                 along[s] += X[line[s], c] * signal[c]
     for t in range(n_steps):
-        np.dot(X, W.T, Z)
+        multiply_right_transposed(X, W, 0.0, Z)
         _powers(Z.reshape(-1), odd, q, code, powers.reshape(-1))
         if on_line:
             shift_sum[:] = 0.0
@@ -218,7 +219,7 @@ def power_trajectory(
                     u[a] += W[a, c] * signal[c]
         if whole_input:
             if mode == COEFFICIENT:
-                np.dot(W, W.T, M)
+                multiply_right_transposed(W, W, 0.0, M)
             copy_table(powers, attacked_powers)
             _attack_input(X, W, M, labels, signs, P, odd, q, code, mode, radius, n_inner, step, whole,
                           Z, Za, attacked_powers, Aa, H, C, G, size)  # fmt: skip
@@ -255,14 +256,12 @@ def power_trajectory(
             return t
         if not update:
             return t + 1
-        np.dot(A.T, X, dW)
+        multiply_left_transposed(A, X, 0.0, dW)
         if mode == COEFFICIENT:
-            np.dot(Aa.T, C, M)
-            np.dot(M, W, extra)
-            dW += extra
+            multiply_left_transposed(Aa, C, 0.0, M)
+            multiply(M, W, 1.0, dW)
         elif mode == DIRECT:
-            np.dot(Aa.T, C, extra)
-            dW += extra
+            multiply_left_transposed(Aa, C, 1.0, dW)
         for a in range(m):
             for c in range(d):
                 W[a, c] += step_size * (dW[a, c] + shift_sum[a] * signal[c]) / n
@@ -337,7 +336,7 @@ def closure_trajectory(
                 return t_record
         if not finite:
             return t_record
-        np.dot(gram, A, push)
+        multiply(gram, A, 0.0, push)
         for a in range(m):
             u[a] += step_size * du[a] / n
         for p in range(rows):
@@ -362,7 +361,7 @@ def closure_field(
     J = rows // n
     powers, moved, moved_powers = np.empty((rows, m)), np.empty(m), np.empty(m)
     z, z_powers, zero = np.empty(m), np.empty(m), np.zeros(m)
-    np.dot(gram, c, v)
+    multiply(gram, c, 0.0, v)
     for p in range(rows):
         for a in range(m):
             v[p, a] += noise_coef0[p, a]
