@@ -389,12 +389,12 @@ def _ascend(G, sign, X, delta, Y, norm, step, radius):
 
 
 @inner
-def _losses(f, sign, n, column, residual, statistics):
-    """Add loss and accuracy to `statistics`; residual[r] = dL/df of a mean over n samples."""
+def _losses(f, sign, n, residual, statistics):
+    """Add loss and accuracy to `statistics` (2,); residual[r] = dL/df of a mean over n samples."""
     for r in range(f.shape[0]):
         margin = sign[r] * f[r]
-        statistics[column] += _softplus(-margin) / n
-        statistics[column + 1] += (1.0 if margin > 0.0 else 0.0) / n
+        statistics[0] += _softplus(-margin) / n
+        statistics[1] += (1.0 if margin > 0.0 else 0.0) / n
         residual[r] = -sign[r] * _sigmoid(-margin) / n
 
 
@@ -412,12 +412,12 @@ def _workspace(n, d, m, attacked):
 
 @inner
 def _step_gradient(
-    X, sign, index, WT, sparse, power, b, s, norm, radius, n_inner, inner_step, update, workspace, dWT,
-    statistics,
+    X, sign, index, WT, sparse, power, b, s, norm, radius, n_inner, inner_step, workspace, dWT, statistics
 ):  # fmt: skip
     """Write the gradient of the mean attacked loss over the samples `index` (all if empty) to dWT.
 
-    Without `update` only the statistics are wanted, and the gradient in the weights is left out.
+    Where dWT is empty only the statistics are wanted. Flags are passed on, not written as literals:
+    Numba would compile all of this once for every literal.
     """
     d, m = WT.shape
     gather = index.shape[0] > 0
@@ -440,7 +440,7 @@ def _step_gradient(
         _project(Xb, WT, sparse, Z[:rows])
         for r in range(rows):
             f[r] = _score(Z[r], power, b, s, A[r])
-        _losses(f[:rows], yb, n, 0, residual, statistics)
+        _losses(f[:rows], yb, n, residual, statistics[:2])
         if attacked:
             delta[:rows] = 0.0
             for _ in range(n_inner):
@@ -449,8 +449,8 @@ def _step_gradient(
                 multiply(Y[:rows], WT, 0.0, Z[:rows])
                 for r in range(rows):
                     f[r] = _score(Z[r], power, b, s, A[r])
-            _losses(f[:rows], yb, n, 2, residual, statistics)
-        if not update:
+            _losses(f[:rows], yb, n, residual, statistics[2:])
+        if dWT.shape[0] == 0:
             continue
         if not dense_update:
             for r in range(rows):
@@ -548,14 +548,13 @@ def input_gradients(X, WT, power, b, s, G):
 
 @jit
 def weight_gradient(
-    X, sign, index, WT, power, b, s, norm, radius, n_inner, inner_step, dWT, statistics
+    X, sign, index, WT, sparse, power, b, s, norm, radius, n_inner, inner_step, dWT, statistics
 ):  # fmt: skip
     """Gradient of the mean loss at attacked points over the rows `index` (all if empty), STEP_STATISTICS."""
     n = index.shape[0] if index.shape[0] > 0 else X.shape[0]
     workspace = _workspace(n, WT.shape[0], WT.shape[1], norm != NONE)
     _step_gradient(
-        X, sign, index, WT, False, power, b, s, norm, radius, n_inner, inner_step, True,
-        workspace, dWT, statistics,
+        X, sign, index, WT, sparse, power, b, s, norm, radius, n_inner, inner_step, workspace, dWT, statistics
     )  # fmt: skip
 
 
@@ -575,7 +574,7 @@ def trajectory(
     of every step. Returns the number of steps done, smaller than T where a loss or a weight was not finite.
     """
     d, m = WT.shape
-    dWT = np.empty((d, m))
+    dWT = np.empty((d if update else 0, m))
     squares = np.empty(m)
     low_rank = left.shape[1] > 0
     by_left, by_right = np.empty(left.shape), np.empty(right.shape)
@@ -601,7 +600,7 @@ def trajectory(
             t_keep += 1
         _step_gradient(
             X, sign, batches[t], WT, sparse, power, bias[t], smoothing[t], norm, radius, n_inner, inner_step,
-            update, workspace, dWT, statistics[t],
+            workspace, dWT, statistics[t],
         )  # fmt: skip
         total = statistics[t, 0] + statistics[t, 2]
         for i in range(m):
@@ -694,9 +693,13 @@ def gate_scores(X, VT, WT, shift, hard, sharpness, b, s, f, G):
     n, m = X.shape[0], VT.shape[1]
     R = _rows_per_block(n)
     Z, V, A, B = np.empty((R, m)), np.empty((R, m)), np.empty((R, m)), np.empty((R, m))
+    block = np.empty((R, X.shape[1]))  # X is read-only: another type, and all would be compiled again
     for start in range(0, n, R):
         rows = min(R, n - start)
-        Xb, Gb = X[start : start + rows], G[start : start + rows]
+        Xb, Gb = block[:rows], G[start : start + rows]
+        for r in range(rows):
+            for c in range(X.shape[1]):
+                Xb[r, c] = X[start + r, c]
         _gate_forward(Xb, VT, WT, shift, hard, b, s, Z[:rows], V[:rows], A[:rows], f[start : start + rows])
         _gate_gradient(Z[:rows], V[:rows], VT, WT, hard, sharpness, b, s, A[:rows], B[:rows], Gb)
 
@@ -729,14 +732,14 @@ def gate_trajectory(
                 Y[r, c] = X[row, c]
         statistics[t] = 0.0
         _gate_forward(Xb, VT, WT, shift, hard, b, s, Z, V, A, f)
-        _losses(f, yb, n, 0, residual, statistics[t])
+        _losses(f, yb, n, residual, statistics[t, :2])
         if norm != NONE:
             delta[:] = 0.0
             for _ in range(n_inner):
                 _gate_gradient(Z, V, VT, WT, hard, sharpness, b, s, A, B, G)
                 _ascend(G, yb, Xb, delta, Y, norm, inner_step, radius)
                 _gate_forward(Y, VT, WT, shift, hard, b, s, Z, V, A, f)
-            _losses(f, yb, n, 2, residual, statistics[t])
+            _losses(f, yb, n, residual, statistics[t, 2:])
         _squares(VT, squares)
         total = statistics[t, 0] + statistics[t, 2]
         for i in range(m):

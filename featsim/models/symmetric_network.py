@@ -22,10 +22,11 @@ def locked(array: Any, dtype: Any = np.float64) -> Any:
 
 
 def _elementwise(function: Callable[..., None], values: Any, *parameters: float) -> FloatArray:
-    flat = np.ascontiguousarray(values, dtype=np.float64)
-    out = np.empty(flat.size)
-    function(locked(flat.reshape(-1)), *parameters, out)
-    return out.reshape(flat.shape)
+    # A copy is writable: the type of array that training has compiled these functions for.
+    given = np.array(values, dtype=np.float64, order="C")
+    out = np.empty(given.size)
+    function(given.reshape(-1), *parameters, out)
+    return out.reshape(given.shape)
 
 
 def _check_bias(bias: Any, smoothing: Any) -> tuple[float, float]:
@@ -294,8 +295,8 @@ class SymmetricNetwork:
         rows = flat_inputs(X, self.weights.shape[2])
         gradient, statistics = np.empty(self._transposed.shape), np.empty(len(kernel.STEP_STATISTICS))
         kernel.weight_gradient(
-            locked(rows), locked(signs(y)), locked(np.empty(0), np.int64), self._transposed, 0, self.bias,
-            self.smoothing, kernel.NONE, 0.0, 0, 0.0, gradient, statistics,
+            locked(rows), locked(signs(y)), locked(np.empty(0), np.int64), self._transposed, False, 0,
+            self.bias, self.smoothing, kernel.NONE, 0.0, 0, 0.0, gradient, statistics,
         )  # fmt: skip
         return np.ascontiguousarray(gradient.T)[None]
 
