@@ -19,10 +19,14 @@ endif
 FIGDIR := figures$(SIZE:%=/%)
 RESDIR := results$(SIZE:%=/%)
 
-# Figures are drawn side by side, each by one process; a single figure uses the cores itself.
+# Figures are drawn side by side, each by one process; a single figure uses the cores itself. Tests run so too.
 JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 
 FIGURES := $(sort $(patsubst experiments/plot_%.py,%,$(wildcard experiments/plot_*.py)))
+# What takes longest is begun first, so that no core waits for it at the end.
+LONGEST := purification_trends gram_space_noise purification_digits images_complexity evaluation_attacks \
+  purification_robust_accuracy purification_headline cgro_digits evaluation_intervals structured_data_threat_models
+DRAWN := $(filter $(FIGURES),$(LONGEST)) $(filter-out $(LONGEST),$(FIGURES))
 # A result depends on everything that the package computes and draws with.
 SOURCES := $(shell find featsim -name '*.py' -o -name '*.npz' -o -name '*.mplstyle') $(wildcard experiments/_*.py)
 
@@ -39,7 +43,7 @@ help: ## list the targets
 	@echo '  QUICK=1        figures at test size, into figures/quick and results/quick'
 	@echo '  FULL=1         figures at full size, into figures/full and results/full'
 	@echo '  DATA=DIR       folder of MNIST, Fashion-MNIST, CIFAR-10, SVHN files for figures-images'
-	@echo '  JOBS=N         figures drawn at the same time (default: the number of cores)'
+	@echo '  JOBS=N         figures drawn, or tests run, at the same time (default: the number of cores)'
 	@echo '  PYTHON=...     the Python (3.11 to 3.13) that makes $(VENV); now $(PYTHON)'
 
 # --- Environment. One stamp for what figures need, one for what developing needs. ---
@@ -65,8 +69,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 # --- Checks ---
 
 .PHONY: test test-slow lint coverage
+# Whole files go to one process each: a file's fixtures are made once. Each process compiles what its files
+# need, so more than four gain nothing.
 test: $(VENV)/.installed-dev ## run the test suite
-	$(BIN)/python -m pytest -q -m 'not slow'
+	$(BIN)/python -m pytest -q -m 'not slow' -n $(JOBS) --maxprocesses 4 --dist loadfile
 
 test-slow: $(VENV)/.installed-dev ## run the tests that take longer
 	$(BIN)/python -m pytest -q -m slow
@@ -89,7 +95,7 @@ figures: | $(VENV)/.installed ## draw every figure
 	  SCRIPT_OPTIONS='--jobs 1' drawn
 
 .PHONY: drawn
-drawn: $(FIGURES:%=$(FIGDIR)/%.png) $(FIGURES:%=$(FIGDIR)/%.pdf) $(FIGURES:%=$(RESDIR)/%.npz)
+drawn: $(DRAWN:%=$(FIGDIR)/%.png) $(DRAWN:%=$(FIGDIR)/%.pdf) $(DRAWN:%=$(RESDIR)/%.npz)
 	@:
 
 # Explicit targets, so that make does not take the pictures for intermediate files.

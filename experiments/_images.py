@@ -39,6 +39,11 @@ def sized(scenario: Scenario, size: str, n_steps: int) -> Scenario:
     return scenario.with_settings({"schedule.n_steps": n_steps})
 
 
+def sized_features(scenario: Scenario, size: str) -> Scenario:
+    """Return a scenario of features, at test size with few steps: of large patches fewer."""
+    return sized(scenario, size, 60 if scenario.name == "images/svhn" else 120)
+
+
 def sized_test(n_test: int, size: str) -> int:
     """Return the number of test images: no more than 100 at test size."""
     return min(n_test, 100) if size == "quick" else n_test

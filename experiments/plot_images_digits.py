@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from _figure import Arrays, Config, run_figure
-from _images import mean_sd, measure, name_images, picture, shown_epochs, sized, sized_test
+from _images import mean_sd, measure, name_images, picture, shown_epochs, sized_features, sized_test
 from matplotlib.figure import Figure
 
 from featsim.claims.images.feature_measures import FeatureStudy, accuracies, first_of_classes, pixels
@@ -35,7 +35,7 @@ EPOCHS = {"quick": (0, 10), "default": (0, 2, 5, 10, 20), "full": (0, 1, 2, 3, 5
 def configuration(size: str, images: str = "digits") -> Config:
     """Return everything that determines the arrays."""
     setting = FEATURE_SETTINGS[images]
-    scenario = sized(setting.scenario, size, 120)
+    scenario = sized_features(setting.scenario, size)
     n_epochs = FeatureStudy(scenario, 0).n_epochs
     return {
         "scenario": scenario,
@@ -79,6 +79,7 @@ def draw_accuracies(figure: Any, arrays: Arrays, config: Config) -> None:
             draw_seeds(ax, epochs, values, **line, label=f"{training}: {mean_sd(values[:, -1])} at the end")
         ax.set_title(title)
         ax.set_xlabel("epoch")
+        ax.xaxis.get_major_locator().set_params(integer=True)
         ax.set_xlim(0, epochs[-1])
         ax.set_ylim(0, 1)
     axes[0].legend(loc="lower right")

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from _figure import Arrays, Config, run_figure
-from _images import measure, name_images, sized, sized_test
+from _images import measure, name_images, sized_features, sized_test
 from matplotlib.figure import Figure
 
 from featsim.claims.images.feature_measures import directions
@@ -41,7 +41,7 @@ COSINES = {
 def configuration(size: str, images: str = "digits") -> Config:
     """Return everything that determines the arrays."""
     setting = FEATURE_SETTINGS[images]
-    scenario = sized(setting.scenario, size, 120)
+    scenario = sized_features(setting.scenario, size)
     n_test = sized_test(setting.n_test, size)
     return {"scenario": scenario, "n_test": n_test, "seeds": list(range(SEEDS[size]))}
 
@@ -68,6 +68,9 @@ def draw(arrays: Arrays, config: Config) -> Figure:
 
 def bars(ax: Any, arrays: Arrays, groups: dict[str, str]) -> None:
     """Draw a pair of bars per quantity, both trainings, with a dot for every seed."""
+    means = np.array([arrays[f"{training}_{name}"].mean() for training in TRAININGS for name in groups])
+    # Two digits of the largest: shares of 3072 pixels are small.
+    digits = f".{max(2, 1 - int(np.floor(np.log10(np.abs(means).max()))))}f"
     for place, (training, look) in zip((-0.2, 0.2), TRAININGS.items(), strict=True):
         table = np.stack([arrays[f"{training}_{name}"] for name in groups], axis=1)
         where = np.arange(len(groups)) + place
@@ -77,11 +80,14 @@ def bars(ax: Any, arrays: Arrays, groups: dict[str, str]) -> None:
         for x, values in zip(where, table.T, strict=True):
             ax.plot(np.full(len(values), x), values, "o", color="#f2a33a", markersize=2.6,
                     markeredgecolor="black", markeredgewidth=0.3)  # fmt: skip
-            ax.annotate(f"{values.mean():.2f}", (x, values.max()), xytext=(0, 3), ha="center", fontsize=7,
-                        textcoords="offset points")  # fmt: skip
+            ax.annotate(f"{values.mean():{digits}}", (x, max(values.max(), 0.0)), xytext=(0, 3), ha="center",
+                        fontsize=7, textcoords="offset points")  # fmt: skip
     ax.set_xticks(range(len(groups)), groups.values())
     ax.margins(y=0.14)
-    ax.set_ylim(bottom=0)
+    if means.min() >= 0.0:
+        ax.set_ylim(bottom=0)
+    else:  # cosines may be negative
+        ax.axhline(0.0, color="black", linewidth=0.7)
     ax.grid(False, axis="x")
 
 

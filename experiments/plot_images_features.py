@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from _figure import Arrays, Config, run_figure
-from _images import SETS, mean_sd, measure, name_images, picture, shown_epochs, sized, sized_test
+from _images import SETS, mean_sd, measure, name_images, picture, shown_epochs, sized_features, sized_test
 from matplotlib.figure import Figure
 
 from featsim.claims.images.feature_measures import FeatureStudy, curves
@@ -41,7 +41,7 @@ ROWS = {
 def configuration(size: str, images: str = "digits") -> Config:
     """Return everything that determines the arrays."""
     setting = FEATURE_SETTINGS[images]
-    scenario = sized(setting.scenario, size, 120)
+    scenario = sized_features(setting.scenario, size)
     n_epochs = FeatureStudy(scenario, 0).n_epochs
     return {
         "scenario": scenario,
@@ -79,6 +79,7 @@ def draw_curves(figure: Any, arrays: Arrays, config: Config) -> None:
         robust = mean_sd(arrays[f"{training}_robust"])
         ax.set_title(f"({letter}) {training}; robust accuracy {robust}")
         ax.set_xlabel("epoch")
+        ax.xaxis.get_major_locator().set_params(integer=True)
         ax.set_xlim(0, config["epochs"][-1])
         ax.set_ylim(0, 1.0)
         ax.legend(loc="best")

@@ -13,6 +13,10 @@ if "NUMBA_CACHE_DIR" not in os.environ:
     assert "numba" not in sys.modules, "numba was imported before its cache folder could be set"
     os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="featsim-tests-numba-")
     atexit.register(shutil.rmtree, os.environ["NUMBA_CACHE_DIR"], ignore_errors=True)
+# Each of the processes of pytest-xdist has a cache of its own: of two that save at once, one entry is lost.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    own = os.path.join(os.environ["NUMBA_CACHE_DIR"], os.environ["PYTEST_XDIST_WORKER"])
+    os.environ["NUMBA_CACHE_DIR"] = own
 os.environ["MPLBACKEND"] = "Agg"
 
 import numpy as np
