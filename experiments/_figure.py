@@ -94,8 +94,10 @@ def run_figure(
     with figure_style():
         figure = draw(arrays, config)
         name_bands(figure)
-    pictures = [save_figure(figure, options.figures / f"{name}.{ending}") for ending in ("png", "pdf")]
-    written = ", ".join(str(path) for path in [*pictures, result])
+    png = save_figure(figure, options.figures / f"{name}.png")
+    figure.set_layout_engine("none")  # laid out once for both
+    pdf = save_figure(figure, options.figures / f"{name}.pdf")
+    written = ", ".join(str(path) for path in (png, pdf, result))
     print(f"{name}: {written} ({time.monotonic() - begin:.1f} s)", file=sys.stderr)
     return 0
 
