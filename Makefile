@@ -19,14 +19,10 @@ endif
 FIGDIR := figures$(SIZE:%=/%)
 RESDIR := results$(SIZE:%=/%)
 
-# Figures are drawn side by side, each by one process; a single figure uses the cores itself. Tests run so too.
+# Figures are drawn side by side, and tests run so; a single figure uses the cores itself.
 JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 
 FIGURES := $(sort $(patsubst experiments/plot_%.py,%,$(wildcard experiments/plot_*.py)))
-# What takes longest is begun first, so that no core waits for it at the end.
-LONGEST := purification_trends gram_space_noise purification_digits images_complexity evaluation_attacks \
-  purification_robust_accuracy purification_headline cgro_digits evaluation_intervals structured_data_threat_models
-DRAWN := $(filter $(FIGURES),$(LONGEST)) $(filter-out $(LONGEST),$(FIGURES))
 # A result depends on everything that the package computes and draws with.
 SOURCES := $(shell find featsim -name '*.py' -o -name '*.npz' -o -name '*.mplstyle') $(wildcard experiments/_*.py)
 
@@ -89,14 +85,10 @@ coverage: $(VENV)/.installed-dev ## measure which lines the tests run (compiled 
 # --- Results ---
 
 .PHONY: figures claims bench
-# A make that was itself called with -j keeps its own number of jobs.
+# One program for all, which draws what is older than its sources: it starts JOBS processes, not one per figure.
 figures: | $(VENV)/.installed ## draw every figure
-	@TQDM_DISABLE=1 $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS)) \
-	  SCRIPT_OPTIONS='--jobs 1' drawn
-
-.PHONY: drawn
-drawn: $(DRAWN:%=$(FIGDIR)/%.png) $(DRAWN:%=$(FIGDIR)/%.pdf) $(DRAWN:%=$(RESDIR)/%.npz)
-	@:
+	@TQDM_DISABLE=1 $(BIN)/python experiments/figures.py --figures $(FIGDIR) --results $(RESDIR)$(SIZE:%= --%) \
+	  --jobs $(JOBS)
 
 # Explicit targets, so that make does not take the pictures for intermediate files.
 FIGURE_TARGETS := $(FIGURES:%=figure-%)
@@ -110,7 +102,7 @@ figure-%:
 # already computed; a script that forgets one is told so.
 $(FIGDIR)/%.png $(FIGDIR)/%.pdf $(RESDIR)/%.npz: experiments/plot_%.py $(SOURCES) | $(VENV)/.installed
 	@mkdir -p $(FIGDIR) $(RESDIR)
-	$(BIN)/python experiments/plot_$*.py --figures $(FIGDIR) --results $(RESDIR)$(SIZE:%= --%) $(SCRIPT_OPTIONS)
+	$(BIN)/python experiments/plot_$*.py --figures $(FIGDIR) --results $(RESDIR)$(SIZE:%= --%)
 	@for file in $(FIGDIR)/$*.png $(FIGDIR)/$*.pdf $(RESDIR)/$*.npz; do \
 	  test -s $$file || { echo "experiments/plot_$*.py did not write $$file" >&2; exit 1; }; done
 	@touch -c $(FIGDIR)/$*.png $(FIGDIR)/$*.pdf $(RESDIR)/$*.npz

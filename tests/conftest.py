@@ -17,6 +17,8 @@ if "NUMBA_CACHE_DIR" not in os.environ:
 if "PYTEST_XDIST_WORKER" in os.environ:
     own = os.path.join(os.environ["NUMBA_CACHE_DIR"], os.environ["PYTEST_XDIST_WORKER"])
     os.environ["NUMBA_CACHE_DIR"] = own
+    # They share the cores: threads of BLAS in each would wait for each other. NumPy reads it when imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ["MPLBACKEND"] = "Agg"
 
 import numpy as np
