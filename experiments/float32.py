@@ -107,16 +107,17 @@ def deviations(
     return rows
 
 
-def of_sizes(sizes: tuple[PatchSize, ...], steps: tuple[int, ...]) -> Table:
+def of_sizes(sizes: tuple[PatchSize, ...]) -> Table:
     """Return rows for the sizes of the benchmark."""
     rows: Table = []
     for size in sizes:
         data, weights, model = problem(size)
+        steps = (1, 10, 100) if size.n_samples <= 200 else (1, 10)
         for case in CASES:
             schedule = Schedule(n_steps=steps[-1], step_size=STEP_SIZE)
             spec = RunSpec(model=model, schedule=schedule, recording=Recording(), attack=attack_of(case))
             rows += deviations(size.name, case.name, spec, data, weights, steps)
-            print(*rows[-1])
+            print(*rows[-1], flush=True)
     return rows
 
 
@@ -150,7 +151,7 @@ def of_scenario(n_seeds: int) -> Table:
             off = [in_words(max(f[place][v] for f in found)) for v in range(len(VARIANTS))]
             rows.append([f"S1, {n_seeds} seeds", kind, str(step), *off, same])
         assert all(f[3] for f in found), "another feature wins in float32"
-        print(*rows[-1])
+        print(*rows[-1], flush=True)
     return rows
 
 
@@ -175,7 +176,7 @@ def of_speed(sizes: tuple[PatchSize, ...], budget: float) -> Table:
         data, weights, model = problem(size)
         row = [size.name]
         row += [_ratio(model, data, weights, attack_of(case), budget) for case in CASES]
-        print(*row)
+        print(*row, flush=True)
         rows.append(row)
     return rows
 
@@ -214,8 +215,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="only tiny, one seed: to try the tool")
     args = parser.parse_args()
     sizes = SIZES[:1] if args.quick else SIZES[:3]
-    of_runs = of_sizes(sizes, (1, 10, 20)) + of_scenario(1 if args.quick else 3)
-    speed = of_speed(sizes, 1.0 if args.quick else 6.0)
+    of_runs = of_sizes(sizes) + of_scenario(1 if args.quick else 3)
+    speed = of_speed(sizes, 1.0 if args.quick else 3.0)
     text = "\n\n".join(
         [
             ".. Written by experiments/float32.py",
