@@ -88,14 +88,14 @@ def in_words(x: float) -> str:
     """Return a number to one digit."""
     if x == 0.0:
         return "0"
-    exponent = int(np.floor(np.log10(x)))
-    return f"{x / 10.0**exponent:.0f}e{exponent}"
+    digit, exponent = f"{x:.0e}".split("e")
+    return f"{digit}e{int(exponent)}"
 
 
 def deviations(
     name: str, kind: str, spec: RunSpec, data: PatchData, weights: np.ndarray, steps: tuple[int, ...]
 ) -> Table:
-    """Return a row for each of `steps`: the largest deviation so far over the largest coefficient."""
+    """Return a row for each of `steps`: the largest deviation so far over the largest coefficient so far."""
     exact, accuracy = coefficients(spec, data, weights)
     others = {variant: coefficients(spec, data, weights, variant) for variant in VARIANTS}
     rows: Table = []
@@ -221,7 +221,7 @@ def main() -> None:
         [
             ".. Written by experiments/float32.py",
             list_table(
-                "Largest deviation of a coefficient from float64 so far, over the largest coefficient",
+                "Largest deviation of a coefficient from float64 so far, over the largest coefficient so far",
                 ["data", "training", "steps", *VARIANTS, "clean accuracies, float32"],
                 of_runs,
             ),

@@ -32,7 +32,8 @@ class Schedule(Spec):
         Number type of the matrix products, activations and perturbations of a patch network
         (:class:`featsim.models.TwoLayerSpec`; other models refuse ``"float32"``). Weights are kept and
         updated, and losses, statistics and coefficients are summed, in float64 in either case: with
-        ``"float32"`` the gradient of a step is off by about 1e-7 of its size, not its sum over the run.
+        ``"float32"`` the gradient of a step is off by about 1e-7 of its size, and no such error piles up
+        in the weights. The page "Performance" states what was measured.
 
     Raises
     ------

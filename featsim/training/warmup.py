@@ -16,7 +16,9 @@ from featsim.training.train import train
 
 
 def warm_up() -> Iterator[tuple[str, float]]:
-    """Run one step of each way to train that has a compiled kernel of its own.
+    """Run one step of each usual way to train that has a compiled kernel of its own.
+
+    Random starts in training and float32 have further ones, compiled when they are first used.
 
     Yields
     ------

@@ -24,7 +24,11 @@ ATTACKS = {
     "linf": pgd(BOX, 2, keep="last"),
     "subspace": margin_step(Threat(radius=0.3, subspace="own"), 0.5),
 }
-KINDS = [pytest.param(name, marks=pytest.mark.slow if name == "clean" else ()) for name in ATTACKS]
+# Each of the three kernels takes about 10 s to compile for float32: by default only that of coefficients.
+EXPLICIT = pytest.mark.slow
+KINDS = [pytest.param(name, marks=() if name.startswith("l2") else EXPLICIT) for name in ATTACKS]
+MODES = [kernel.COEFFICIENT, pytest.param(kernel.DIRECT, marks=EXPLICIT)]
+NORMS = ["l2", pytest.param("linf", marks=EXPLICIT)]
 
 
 @pytest.fixture
@@ -69,7 +73,7 @@ def test_the_error_of_a_step_is_rounding_and_grows_no_faster_than_the_run(kind, 
             np.testing.assert_allclose(single[name], double[name], rtol=64 * 20 * UNIT)
 
 
-@pytest.mark.parametrize("mode", [kernel.COEFFICIENT, kernel.DIRECT])
+@pytest.mark.parametrize("mode", MODES)
 def test_a_margin_far_out_has_a_gradient_in_float32_too(mode, monkeypatch, rng):
     """At margins near 60 the loss form's gradient, 1e-26, is above the least float32; its square is not."""
     planned = patch_stepper.plan_attack
@@ -91,6 +95,7 @@ def test_a_margin_far_out_has_a_gradient_in_float32_too(mode, monkeypatch, rng):
     )
 
 
+@EXPLICIT
 def test_ties_of_linf_stay_ties(rng):
     """Where no filter and no patch has a part, the gradient is 0 and nothing moves, as in float64."""
     X = rng.standard_normal((4, 3, 8))
@@ -107,7 +112,7 @@ def test_ties_of_linf_stay_ties(rng):
     np.testing.assert_array_equal(nothing.final_weights, 0.0)
 
 
-@pytest.mark.parametrize("attack", ["l2", "linf"])
+@pytest.mark.parametrize("attack", NORMS)
 def test_steps_up_to_the_limit_only_show_their_direction(attack, data, weights):
     threat = PER_PATCH if attack == "l2" else BOX
     edge, far = (run(data, weights, make, n_steps=5) for make in (fgm(threat), margin_step(threat, 1e8)))
@@ -115,8 +120,9 @@ def test_steps_up_to_the_limit_only_show_their_direction(attack, data, weights):
     np.testing.assert_allclose(far.final_weights, edge.final_weights, atol=5 * 64 * UNIT)
 
 
-@pytest.mark.parametrize("attack", [ATTACKS["l2"], ATTACKS["linf"]])
-def test_a_run_that_leaves_the_range_has_diverged(attack, data, weights):
+@pytest.mark.parametrize("kind", NORMS)
+def test_a_run_that_leaves_the_range_has_diverged(kind, data, weights):
+    attack = ATTACKS[kind]
     with pytest.warns(RuntimeWarning, match="not finite at step"):
         trace = run(data, weights, attack, n_steps=50, step_size=1e17)
     assert trace.status == "diverged" and trace.n_records < 10
