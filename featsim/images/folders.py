@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from featsim.images.keras import KERAS_FILE
 from featsim.images.published import PUBLISHED
 
 ROOT_VARIABLE = "FEATSIM_DATA"
@@ -26,11 +27,11 @@ class Form:
     Attributes
     ----------
     format : str
-        ``"idx"``, ``"cifar-binary"``, ``"cifar-python"`` or ``"svhn"``.
+        ``"idx"``, ``"keras"``, ``"cifar-binary"``, ``"cifar-python"`` or ``"svhn"``.
     files : tuple of Path
         Images and labels, batches, or the one file.
     members : tuple of str
-        Members to read where the file is an archive.
+        Members to read where the file is an archive; arrays of the npz file.
     complete : bool
         Whether no published file of the split is missing.
     """
@@ -106,6 +107,8 @@ def _forms(name: str, split: str, place: Path) -> Iterator[Form]:
         found = tuple(_plain_or_packed(path) for path in parts)
         if all(path is not None for path in found):
             yield Form("idx", tuple(path for path in found if path is not None))
+        if name == "mnist" and _exists(place / KERAS_FILE):
+            yield Form("keras", (place / KERAS_FILE,), (f"x_{split}", f"y_{split}"))
 
 
 def _batch_forms(split: str, place: Path) -> Iterator[Form]:

@@ -16,6 +16,7 @@ from featsim.images.digits import DIGITS_CITATION, DIGITS_LICENCE, DIGITS_SHA256
 from featsim.images.folders import ROOT_VARIABLE, Form, data_root, find_form, places
 from featsim.images.idx import ByteArray, read_idx
 from featsim.images.image_set import SPLITS, ImageSet
+from featsim.images.keras import read_keras
 from featsim.images.matlab import read_matlab
 from featsim.images.published import PUBLISHED, PublishedFile, PublishedSet
 from featsim.validation import IntArray, check_bool, check_choice, check_integer
@@ -64,9 +65,9 @@ def load(
 
     The number of images comes from the files, so that subsets load like the published files; `official`
     of the result tells them apart. Files are read in their original formats: IDX with or without gzip,
-    binary or python batches of CIFAR-10 or the archive of either, MATLAB files of SVHN, in folders of their
-    own, as torchvision lays them out, or in the root itself. Python batches are pickles; they are read
-    without running anything in them.
+    Keras' ``mnist.npz``, binary or python batches of CIFAR-10 or the archive of either, MATLAB files of
+    SVHN, in folders of their own, as torchvision lays them out, or in the root itself. Python batches are
+    pickles; they are read without running anything in them.
 
     Parameters
     ----------
@@ -205,14 +206,15 @@ def read_pixels(entry: PublishedSet, split: str, root: Path, *, download: bool =
         raise FileNotFoundError(missing_message(entry, split, root))
     contents = _contents(form, split)
     _refuse_other_sets(entry, contents)
-    images, labels = _FORMATS[form.format](contents)
+    images, labels = _read(form, contents)
     if images.shape[1:] != entry.shape:
         raise contents[0].damaged(
             f"its images have shape {images.shape[1:]}, those of {entry.title} {entry.shape}"
         )
     if not len(images):
         raise contents[0].damaged("it holds no image")
-    files = [read_content(form.files[0])] if form.members else contents
+    archived = form.members and form.format != "keras"
+    files = [read_content(form.files[0])] if archived else contents
     return Pixels(
         images=images,
         labels=labels,
@@ -242,6 +244,8 @@ def _of_split(entry: PublishedSet, split: str) -> list[PublishedFile]:
 
 def _contents(form: Form, split: str) -> list[Content]:
     """Return the files of a form, or the members of its archive, read whole."""
+    if form.format == "keras":
+        return [read_content(form.files[0])]
     if not form.members:
         cap = {"cap": BATCH_CAP} if form.format.startswith("cifar") else {}
         return [read_content(path, **cap) for path in form.files]
@@ -313,6 +317,13 @@ def _labels(content: Content, labels: ByteArray) -> IntArray:
     if labels.size and labels.max() >= _CLASSES:
         raise content.damaged(f"its labels must lie in 0..9, and one is {labels.max()}")
     return labels.astype(np.int64)
+
+
+def _read(form: Form, contents: list[Content]) -> tuple[ByteArray, IntArray]:
+    if form.format != "keras":
+        return _FORMATS[form.format](contents)
+    images, labels = read_keras(contents[0], (form.members[0], form.members[1]))
+    return images[..., None], _labels(contents[0], labels)
 
 
 def _planes(pixels: ByteArray) -> ByteArray:

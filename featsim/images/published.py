@@ -100,6 +100,14 @@ _MNIST = _idx(
         ),
     },
 )
+# As Keras distributes it, all four arrays in one file.
+_MNIST_OTHERS = (
+    PublishedFile(
+        "mnist.npz",
+        "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",
+        "8a61469f7ea1b51cbae51d4f78837e45",
+    ),
+)
 _FASHION = _idx(
     ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
     {
@@ -183,7 +191,7 @@ PUBLISHED: dict[str, PublishedSet] = {
             (60_000, 10_000),
             "MNIST/raw",
             _MNIST,
-            (),
+            _MNIST_OTHERS,
             "CC BY-SA 3.0 (as Keras states it), copyright Y. LeCun and C. Cortes",
             "Y. LeCun, L. Bottou, Y. Bengio, P. Haffner (1998), Gradient-based learning applied to document "
             "recognition, Proc. IEEE 86(11)",

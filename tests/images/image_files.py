@@ -84,6 +84,12 @@ def svhn_bytes(images, labels, compressed: bool = True) -> bytes:
     return buffer.getvalue()
 
 
+def npz_bytes(packed: bool = True, **arrays) -> bytes:
+    buffer = io.BytesIO()
+    (np.savez_compressed if packed else np.savez)(buffer, **arrays)
+    return buffer.getvalue()
+
+
 class Marker:
     """Unpickled, makes a folder: what a malicious file would do."""
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import io
 import os
 import pickle
 import struct
 import sys
 import tarfile
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -95,6 +97,123 @@ def test_a_gzip_bomb_is_not_unpacked(tmp_path):
     refused(tmp_path, "mnist", "unpacks to more than the 3920 bytes")
     assert tracemalloc.get_traced_memory()[1] < 20_000_000
     tracemalloc.stop()
+
+
+# ---------------------------------------------------------------- npz
+
+NPZ = files.npz_bytes(x_train=IMAGES, y_train=LABELS)
+OBJECTS = np.array([{}, 1, 2, 3, 4], dtype=object)
+
+
+def zipped(**members: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(f"{name}.npy", data)
+    return buffer.getvalue()
+
+
+def npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+BAD_NPZ = {
+    "empty": (b"", "no intact zip file"),
+    "no zip": (IDX, "no intact zip file"),
+    "cut": (NPZ[:-40], "no intact zip file"),
+    "cut at the front": (NPZ[40:], "x_train|no intact zip file"),
+    "damaged": (flipped(NPZ, len(NPZ) // 2), "x_train"),
+    "other arrays": (files.npz_bytes(X=IMAGES, y=LABELS), "must hold one array x_train, and holds 0"),
+    "objects": (files.npz_bytes(x_train=IMAGES, y_train=OBJECTS), "y_train: it must hold bytes row by row"),
+    "floats": (
+        files.npz_bytes(x_train=IMAGES / 1.0, y_train=LABELS),
+        "must hold bytes row by row, got float64",
+    ),
+    "columns": (files.npz_bytes(x_train=np.asfortranarray(IMAGES), y_train=LABELS), "by columns"),
+    "too few labels": (
+        files.npz_bytes(x_train=IMAGES, y_train=LABELS[:3]),
+        r"got shapes \(5, 28, 28\) and \(3,\)",
+    ),
+    "flat images": (files.npz_bytes(x_train=IMAGES.reshape(5, -1), y_train=LABELS), "got shapes"),
+    "other size": (files.npz_bytes(x_train=files.grey(5, shape=(8, 8))[0], y_train=LABELS), r"\(8, 8, 1\)"),
+    "no image": (files.npz_bytes(x_train=IMAGES[:0], y_train=LABELS[:0]), "holds no image"),
+    "labels above 9": (files.npz_bytes(x_train=IMAGES, y_train=LABELS + 7), "labels must lie in 0..9"),
+    "no header": (zipped(x_train=b"PK", y_train=npy(LABELS)), "x_train"),
+    "header cut": (zipped(x_train=npy(IMAGES)[:50], y_train=npy(LABELS)), "x_train"),
+    "bytes missing": (zipped(x_train=npy(IMAGES)[:-1], y_train=npy(LABELS)), "3919 bytes"),
+    "bytes too many": (zipped(x_train=npy(IMAGES) + b"x", y_train=npy(LABELS)), "3921 bytes"),
+    "huge shape": (
+        zipped(x_train=npy(IMAGES).replace(b"(5, 28, 28)", b"(2**60,99)"), y_train=npy(LABELS)),
+        "x_train",
+    ),
+    "code for a header": (
+        zipped(x_train=npy(IMAGES).replace(b"(5, 28, 28)", b"exit(3)    "), y_train=npy(LABELS)),
+        "x_train",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_NPZ)
+def test_npz(tmp_path, case):
+    data, message = BAD_NPZ[case]
+    files.write(tmp_path / "mnist/mnist.npz", data)
+    refused(tmp_path, "mnist", message)
+
+
+def test_two_arrays_of_one_name_are_refused(tmp_path):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        for data in (npy(IMAGES), npy(IMAGES), npy(LABELS)):
+            archive.writestr("y_train.npy" if data == npy(LABELS) else "x_train.npy", data)
+    files.write(tmp_path / "mnist/mnist.npz", buffer.getvalue())
+    refused(tmp_path, "mnist", "must hold one array x_train, and holds 2")
+
+
+def test_a_pickle_in_an_npz_is_not_run(tmp_path):
+    marker = tmp_path / "made"
+    hostile = np.empty(5, dtype=object)
+    hostile[:] = [files.Marker(marker)] * 5
+    files.write(tmp_path / "mnist/mnist.npz", files.npz_bytes(x_train=IMAGES, y_train=hostile))
+    refused(tmp_path, "mnist", "must hold bytes")
+    # Nor where the bytes of a pickle stand in place of an array.
+    files.write(
+        tmp_path / "mnist/mnist.npz", zipped(x_train=files.hostile_pickle(marker), y_train=npy(LABELS))
+    )
+    refused(tmp_path, "mnist", "x_train")
+    assert not marker.exists()
+
+
+def test_an_npz_bomb_is_not_unpacked(tmp_path):
+    import tracemalloc
+
+    bomb = zipped(x_train=npy(IMAGES) + bytes(200_000_000), y_train=npy(LABELS))
+    announced = struct.pack("<I", len(npy(IMAGES)) + 200_000_000)
+    assert bomb.count(announced) == 2  # in the member's own header and in the directory
+    lying = bomb.replace(announced, struct.pack("<I", len(npy(IMAGES))))
+    large = bomb.replace(announced, struct.pack("<I", 600 << 20))
+    del bomb
+    for data, message in ((lying, "x_train"), (large, "more than the 512 MiB")):
+        files.write(tmp_path / "mnist/mnist.npz", data)
+        tracemalloc.start()
+        refused(tmp_path, "mnist", message)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+        tracemalloc.stop()
+
+
+def test_random_damage_to_an_npz_is_an_error_or_seen(tmp_path):
+    """A checksum guards the arrays; a changed name or date of a member may do no harm."""
+    rng = np.random.default_rng(0)
+    path = tmp_path / "mnist/mnist.npz"
+    for at in rng.integers(0, len(NPZ), 200):
+        files.write(path, flipped(NPZ, int(at)))
+        try:
+            found = load("mnist", root=tmp_path)
+        except ImageFileError:
+            continue
+        np.testing.assert_array_equal(found.X[..., 0] * 255.0, IMAGES)
+        np.testing.assert_array_equal(found.y, LABELS)
 
 
 def test_published_files_of_another_set_are_refused(tmp_path, monkeypatch):

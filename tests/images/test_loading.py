@@ -49,6 +49,23 @@ def test_idx_in_every_place(tmp_path, no_network, name, folder, packed):
     assert is_available(name, tmp_path) and not is_available("svhn", tmp_path)
 
 
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("folder", ["mnist", "."])
+def test_the_npz_file_of_keras(tmp_path, no_network, folder, packed):
+    images, labels = files.grey()
+    splits = {"x_train": images, "y_train": labels, "x_test": images[:4], "y_test": labels[:4]}
+    files.write(tmp_path / folder / "mnist.npz", files.npz_bytes(packed, **splits))
+    for split, n in (("train", 6), ("test", 4)):
+        found = load("mnist", split, root=tmp_path)
+        np.testing.assert_array_equal(found.X, images[:n, ..., None] / 255.0)
+        np.testing.assert_array_equal(found.y, labels[:n])
+        assert found.official is False and found.source.endswith("mnist.npz")
+    assert is_available("mnist", tmp_path) and not is_available("fashion-mnist", tmp_path)
+    # The published IDX files come before it.
+    files.write_idx_pair(tmp_path / folder, images[:2], labels[:2])
+    assert load("mnist", root=tmp_path).n_images == 2
+
+
 def test_own_folder_comes_first(tmp_path):
     images, labels = files.grey()
     files.write_idx_pair(tmp_path / "MNIST/raw", images[:2], labels[:2])
