@@ -11,6 +11,7 @@ from featsim.evaluation.constructed import (
     targeted_perturbation,
 )
 from featsim.evaluation.evaluate import Evaluation, RobustAccuracy, evaluate
+from featsim.evaluation.feature_population import FeaturePopulation, feature_population
 from featsim.evaluation.flatness import (
     Flatness,
     ball_flatness,
@@ -19,13 +20,7 @@ from featsim.evaluation.flatness import (
     line_flip_distance,
     line_profile,
 )
-from featsim.evaluation.gram_population import (
-    FeaturePopulation,
-    LinePopulation,
-    Share,
-    feature_population,
-    line_population,
-)
+from featsim.evaluation.gram_population import LinePopulation, Share, line_population
 from featsim.evaluation.masking import MaskingReport, ScaledScores, masking_report
 from featsim.evaluation.parts import PartAccuracy, clean_accuracy, part_accuracy
 from featsim.evaluation.population import Population, PopulationAccuracy, population

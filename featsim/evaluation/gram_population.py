@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from featsim.data import GramPatchSpec, GramSpace, PatchData, PatchDataSpec, SignalNoiseData, SignalNoiseSpec
-from featsim.kernels import patch_network as kernel
+from featsim.data import GramSpace, PatchData, SignalNoiseData, SignalNoiseSpec
 from featsim.models import PowerNetwork, TwoLayerNetwork, power_activation
 from featsim.validation import FloatArray, check_array, check_generator, check_integer, check_real
 
-_BLOCK_NUMBERS = 1 << 18  # a block's arrays stay in cache
+BLOCK_NUMBERS = 1 << 18  # a block's arrays stay in cache
 _WINDOW = 0.03  # of the standard deviation of V: its density is flat within 1 % from .0003 to .1
 
 
@@ -64,23 +63,6 @@ class LinePopulation:
     noise_sd: float
 
 
-@dataclasses.dataclass(frozen=True)
-class FeaturePopulation:
-    """A two-layer patch network on fresh samples.
-
-    Attributes
-    ----------
-    n_samples : int
-        Fresh samples.
-    clean, feature_attacked : Share
-        Accuracy clean and under A-feat, the worst of its targets.
-    """
-
-    n_samples: int
-    clean: Share
-    feature_attacked: Share
-
-
 def filter_coordinates(
     filters: FloatArray, features: FloatArray, scale: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
@@ -106,6 +88,23 @@ def filter_coordinates(
     outside = (filters - along @ features) * scale
     factor: FloatArray = np.linalg.qr(outside.T)[1]
     return along, np.ascontiguousarray(factor.T)
+
+
+def check_network(
+    network: Any, kind: type[PowerNetwork] | type[TwoLayerNetwork], shape: tuple[int | str, ...]
+) -> None:
+    """Refuse another network, and one whose classes or dimension are not those of the data."""
+    if not isinstance(network, kind):
+        raise TypeError(f"network must be a {kind.__name__}, got {type(network).__name__}")
+    check_array("network.weights", network.weights, shape)
+
+
+def rest_coordinates(
+    filters: FloatArray, features: FloatArray, spec: Any, data: PatchData
+) -> tuple[FloatArray, FloatArray]:
+    """Return feature coefficients and the filters' rest, scaled so that fresh noise is standard normal."""
+    scale = spec.fresh_scale(data) if isinstance(spec, GramSpace) else np.full(data.dim, spec.noise_std)
+    return filter_coordinates(filters, features, scale)
 
 
 # ------------------------------------------------------------------------------ signal plus noise
@@ -157,13 +156,13 @@ def line_population(
     spec: Any = data.spec
     if not isinstance(spec, (SignalNoiseSpec, GramSpace)) or not isinstance(data, SignalNoiseData):
         raise ValueError("data must be sampled from a specification; use population() for your own arrays")
-    _check_network(network, PowerNetwork, (1, "m", data.dim))
+    check_network(network, PowerNetwork, (1, "m", data.dim))
     delta = check_real("radius", radius, minimum=0.0)
     n = check_integer("n_samples", n_samples, minimum=2)
     check_generator("rng", rng)
     alpha = data.signal_strength
     place = alpha - delta if left is None else check_real("left", left, maximum=alpha)
-    rest = _rest(network.filters, data.signal[None], spec, data)[1]
+    rest = rest_coordinates(network.filters, data.signal[None], spec, data)[1]
     noise = _noise_scores(network, rest, data.n_patches - 1, n, rng)
     positions = {"clean": (alpha,), "fixed": (place,), "worst": _worst_places(alpha, place)}
     found = {name: _both_labels(network, data.signal, where, noise) for name, where in positions.items()}
@@ -206,139 +205,10 @@ def _noise_scores(
     network: PowerNetwork, rest: FloatArray, n_patches: int, n: int, rng: np.random.Generator
 ) -> FloatArray:
     scores = np.empty(n)
-    block = max(1, _BLOCK_NUMBERS // (n_patches * rest.shape[1]))
+    block = max(1, BLOCK_NUMBERS // (n_patches * rest.shape[1]))
     for start in range(0, n, block):
         size = min(block, n - start)
         z = rng.standard_normal((size * n_patches, rest.shape[1])) @ rest.T
         values = power_activation(z, network.power, network.activation) @ network.signs
         scores[start : start + size] = values.reshape(size, n_patches).sum(axis=1)
     return scores
-
-
-# ------------------------------------------------------------------------------ structured data
-
-
-def feature_population(
-    network: TwoLayerNetwork,
-    data: PatchData,
-    radius: float,
-    n_samples: int,
-    rng: np.random.Generator,
-) -> FeaturePopulation:
-    r"""Evaluate on fresh samples, clean and under the feature attack, without drawing a patch.
-
-    Parameters
-    ----------
-    network : TwoLayerNetwork
-        Trained network.
-    data : PatchData
-        Its training samples, drawn from a PatchDataSpec or a GramPatchSpec.
-    radius : float
-        Radius of A-feat, per patch.
-    n_samples : int
-        Fresh samples, at least the number of classes.
-    rng : numpy.random.Generator
-        Source of randomness.
-
-    Returns
-    -------
-    FeaturePopulation
-        Accuracies with their standard errors.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is impossible, or the data do not say how they were drawn.
-
-    References
-    ----------
-    .. [1] Documentation, page "Gram space", section "Fresh samples" [derived].
-    """
-    spec: Any = data.spec
-    if not _samples_features(spec) or data.nonrobust_features is None:
-        raise ValueError("data must be sampled from a specification; use run_attack for your own arrays")
-    _check_network(network, TwoLayerNetwork, (data.n_classes, "m", data.dim))
-    reach = check_real("radius", radius, minimum=0.0)
-    n = check_integer("n_samples", n_samples, minimum=data.n_classes)
-    check_generator("rng", rng)
-    k, f = data.n_classes, 2 * data.n_classes
-    along, rest = _rest(network.weights.reshape(-1, data.dim), data.features, spec, data)
-    fixed = spec.noise_std == 0.0 and spec.strength_spread == 0.0 and not rest.any()
-    sampler = _FeatureSampler(spec, along, rest, 0.0 if spec.noise_off_features else spec.noise_std, reach)
-    hits, total = np.zeros(2), 0
-    block = max(k, _BLOCK_NUMBERS // (spec.n_patches * max(f + rest.shape[1], len(along))) // k * k)
-    n = k if fixed else n
-    while total < n:
-        size = min(block, n - total)
-        hits += sampler.hits(network, np.arange(total, total + size) % k, rng)
-        total += size
-    shares = hits / total
-    errors = np.zeros(2) if fixed else np.sqrt(shares * (1.0 - shares) / total)
-    clean, attacked = (Share(float(a), float(b)) for a, b in zip(shares, errors, strict=True))
-    return FeaturePopulation(n_samples=total, clean=clean, feature_attacked=attacked)
-
-
-def _samples_features(spec: Any) -> bool:
-    return isinstance(spec, (PatchDataSpec, GramPatchSpec))
-
-
-@dataclasses.dataclass(frozen=True)
-class _FeatureSampler:
-    """Fresh samples as preactivations, and the shares of them with a positive margin."""
-
-    spec: Any
-    along: FloatArray  # (K, 2k)
-    rest: FloatArray  # (K, K')
-    feature_noise: float
-    radius: float
-
-    def hits(self, network: TwoLayerNetwork, y: Any, rng: np.random.Generator) -> FloatArray:
-        """Count correct samples, clean and under the worst target of A-feat."""
-        spec, k = self.spec, self.spec.n_classes
-        n, P = len(y), spec.n_patches
-        robust = np.arange(P) < spec.n_robust_patches
-        strength = np.where(robust, spec.robust_strength, spec.nonrobust_strength) * np.ones((n, 1))
-        if spec.strength_spread > 0.0:
-            strength = strength * (1.0 + spec.strength_spread * (2.0 * rng.random((n, P)) - 1.0))
-        Z, along_own = self._noise(y, rng)
-        own = np.where(robust, y[:, None], k + y[:, None])
-        Z += strength[:, :, None] * self.along.T[own]
-        given = np.maximum(strength + along_own, 0.0) if spec.strength_spread else spec.nonrobust_strength
-        removed = np.minimum(self.radius / math.sqrt(2.0), given) * np.ones((n, P))
-        written = np.sqrt(self.radius - removed) * np.sqrt(self.radius + removed)
-        margins = np.empty((2, n))
-        shape = kernel.activation_shape(network.power, network.smoothing)
-        kernel.feature_margins(
-            Z.reshape(n * P, -1), robust, y, np.ascontiguousarray(self.along.T[k:]), removed.ravel(),
-            written.ravel(), k, len(self.along) // k, shape, *margins,
-        )  # fmt: skip
-        return np.asarray((margins > 0.0).sum(axis=1), dtype=np.float64)
-
-    def _noise(self, y: Any, rng: np.random.Generator) -> tuple[FloatArray, FloatArray | float]:
-        """Draw products of filters with noise, (n, P, K), and noise along v_y where A-feat measures it."""
-        n, P, k = len(y), self.spec.n_patches, self.spec.n_classes
-        parts = np.concatenate([self.feature_noise * self.along, self.rest], axis=1)
-        if not self.spec.strength_spread:  # the products alone are needed: as many normals as filters
-            parts = np.linalg.qr(parts.T)[1].T
-        drawn = rng.standard_normal((n * P, parts.shape[1]))
-        Z = (drawn @ np.ascontiguousarray(parts.T)).reshape(n, P, -1)
-        if not self.spec.strength_spread:
-            return Z, 0.0
-        return Z, self.feature_noise * drawn.reshape(n, P, -1)[np.arange(n), :, k + y]
-
-
-def _check_network(
-    network: Any, kind: type[PowerNetwork] | type[TwoLayerNetwork], shape: tuple[int | str, ...]
-) -> None:
-    """Refuse another network, and one whose classes or dimension are not those of the data."""
-    if not isinstance(network, kind):
-        raise TypeError(f"network must be a {kind.__name__}, got {type(network).__name__}")
-    check_array("network.weights", network.weights, shape)
-
-
-def _rest(
-    filters: FloatArray, features: FloatArray, spec: Any, data: PatchData
-) -> tuple[FloatArray, FloatArray]:
-    """Return feature coefficients and the filters' rest, scaled so that fresh noise is standard normal."""
-    scale = spec.fresh_scale(data) if isinstance(spec, GramSpace) else np.full(data.dim, spec.noise_std)
-    return filter_coordinates(filters, features, scale)

@@ -16,6 +16,8 @@ from featsim.data import (
     signal_noise_data,
 )
 from featsim.evaluation import feature_population, line_population
+from featsim.evaluation.feature_population import _FeatureSampler
+from featsim.evaluation.gram_population import rest_coordinates
 from featsim.models import PowerNetworkSpec, TwoLayerSpec
 
 
@@ -110,6 +112,34 @@ def test_feature_attacked_accuracies_are_those_of_fresh_vectors(spec, rng):
     assert 0.55 < found.feature_attacked.value < found.clean.value < 0.999
     assert close(found.clean, round(4000 * result.clean_accuracy), 4000)
     assert close(found.feature_attacked, int(np.sum(result.margin > 0)), 4000)
+
+
+@pytest.mark.parametrize(("noise", "least"), [(1e-3, 0.95), (0.02, 0.0), (0.1, 0.0)])
+@pytest.mark.parametrize("shift", [0.0, -3.0])
+def test_what_norms_decide_is_what_the_noise_gives(noise, least, shift, rng):
+    """The network stands clean, and against A-feat with shift 0; with the other it falls."""
+    k = 3
+    spec = PatchDataSpec(n_classes=k, n_nonrobust_patches=4, dim=20, noise_std=noise)
+    model = TwoLayerSpec(width=3, init_std=0.05)
+    data = spec.sample(6, rng)
+    weights = np.array(model.initial_weights(k, 20, rng))
+    for i in range(k):
+        weights[i, 0] += (4.0 + shift) * data.robust_features[i]
+        weights[i, 1] += (0.4 - shift) * data.nonrobust_features[i]
+    network = model.network(weights)
+    along, rest = rest_coordinates(network.weights.reshape(-1, 20), data.features, spec, data)
+    sampler = _FeatureSampler.of(network, spec, along, rest, noise, 0.35)
+    y = np.arange(600) % k
+    drawn = rng.standard_normal((600, spec.n_patches, sampler.parts.shape[1]))
+    norms = np.linalg.norm(drawn, axis=2)
+    exact = sampler.margins(y, drawn, rng) > 0.0
+    known, found = sampler.bounds.decide(y, norms)
+    assert np.array_equal(found[:, known], exact[:, known])
+    assert known.mean() >= least and exact[0].mean() > 0.9 and (exact[1].mean() > 0.5) == (shift == 0.0)
+    # The rest gets directions at its norms: shares as those of plain draws, four standard errors.
+    shares = sampler.hits(np.arange(6000) % k, rng).mean(axis=1)
+    error = np.sqrt(np.maximum(shares * (1 - shares), 1e-3) * (1 / 6000 + 1 / 600))
+    assert np.all(np.abs(shares - exact.mean(axis=1)) < 4.0 * error)
 
 
 def test_without_noise_one_sample_of_each_class_is_all(rng):

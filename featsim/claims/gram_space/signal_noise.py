@@ -193,15 +193,14 @@ _GROWN = {
     dim: paper_exponents(dim, n_samples=math.ceil(4.3 * math.log(dim)), width=math.ceil(2.2 * math.log(dim)))
     for dim in (1e2, 1e4, 1e6, 1e8)
 }
-_SMALLER = Measure(stages, (True, 50_000))
 
 
 def _grown_cases(quick: bool) -> list[Case]:
-    return [Case(s, None, seed, _SMALLER) for s in _GROWN.values() for seed in seeds((5, 2), quick)]
+    return [Case(s, None, seed, _STAGES) for s in _GROWN.values() for seed in seeds((5, 2), quick)]
 
 
 def _grown(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
-    found = {dim: by_seed(outcomes, _SMALLER, scenario=scenario) for dim, scenario in _GROWN.items()}
+    found = {dim: by_seed(outcomes, _STAGES, scenario=scenario) for dim, scenario in _GROWN.items()}
     every = [f for values in found.values() for f in values]
     late = [abs(_ratio(found[dim], "memorisation") - 1.0) for dim in (1e4, 1e6, 1e8)]
     return {

@@ -18,7 +18,7 @@ from featsim.scenarios import Scenario
 from featsim.scenarios.gram_space import structured
 from featsim.theory import barrier_norm
 
-_LEARNED, _FRESH = Measure(learned), Measure(learned, (10_000,))
+_LEARNED, _FRESH = Measure(learned), Measure(learned, (1_000_000,))
 _TRAINED = "adversarial"
 
 
@@ -143,23 +143,26 @@ _NOISY = {dim: structured(dim) for dim in (20.0, 1e3, 1e4, 1e6)}
 
 def _noise_cases(quick: bool) -> list[Case]:
     size = seeds((5, 3), quick)
-    cases = [Case(s, _TRAINED, seed, _FRESH, ENDS) for s in _NOISY.values() for seed in size]
+    # At d = 20 no accuracy is asked for, and noise is too strong for norms to decide samples.
+    measures = {dim: _LEARNED if dim == 20.0 else _FRESH for dim in _NOISY}
+    cases = [Case(s, _TRAINED, seed, measures[dim], ENDS) for dim, s in _NOISY.items() for seed in size]
     return cases + [Case(_NOISY[1e6], "standard", seed, _FRESH, ENDS) for seed in size]
 
 
 def _noise_found(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
-    found = {dim: by_seed(outcomes, _FRESH, _TRAINED, s) for dim, s in _NOISY.items()}
+    large = {dim: by_seed(outcomes, _FRESH, _TRAINED, s) for dim, s in _NOISY.items() if dim != 20.0}
+    found = {20.0: by_seed(outcomes, _LEARNED, _TRAINED, _NOISY[20.0]), **large}
     plain = by_seed(outcomes, _FRESH, "standard", _NOISY[1e6])
-    large = [f for dim in (1e3, 1e4, 1e6) for f in found[dim]]
+    runs = [f for values in large.values() for f in values]
     share = {dim: np.array([f["share"] for f in values]) for dim, values in found.items()}
     return {
         "non-robust share at d = 20": statistics.mean(share[20.0]),
         "non-robust share at d = 1e4": statistics.mean(share[1e4]),
         "non-robust share at d = 1e6": statistics.mean(share[1e6]),
         "A-feat accuracy on fresh samples, d >= 1e3": statistics.accuracy(
-            [f["feature_attacked"] for f in large]
+            [f["feature_attacked"] for f in runs]
         ),
-        "clean accuracy on fresh samples, d >= 1e3": statistics.accuracy([f["clean"] for f in large]),
+        "clean accuracy on fresh samples, d >= 1e3": statistics.accuracy([f["clean"] for f in runs]),
         "control: non-robust share of standard training, d = 1e6": statistics.mean(
             [f["share"] for f in plain]
         ),
