@@ -161,6 +161,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "closure_flow",
         "closure_from_weights",
         "comparator_terms",
+        "dead_zone_edge",
         "detect_phases",
         "dual_recursion",
         "escape_radius",

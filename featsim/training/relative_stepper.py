@@ -97,7 +97,8 @@ class RelativeStepper(PatchStepper):
         self._quiet = False
         if chunk.n_done == 0:
             return records, state, False
-        if rule.stop_loss is not None and self._statistics[self._loss] < rule.stop_loss:
+        late = rule.stop_time is not None and float(state["time"]) >= rule.stop_time
+        if late or (rule.stop_loss is not None and self._statistics[self._loss] < rule.stop_loss):
             return records, {**state, "stopped": np.ones((), dtype=np.int64)}, True
         before, moved = state["weights"], chunk.state["weights"] - state["weights"]
         relative, shift = self._largest_moves(before, moved)

@@ -100,6 +100,9 @@ class RelativeSchedule(Schedule):
     stop_loss : float or None
         Stop moving once the loss of the training (attacked, if there is an attack) is below this. Later
         records repeat the state.
+    stop_time : float or None
+        Stop moving likewise from this elapsed time on. A run that stands still takes longer and longer
+        steps, until they add up the rounding of gradients that are zero.
 
     Raises
     ------
@@ -118,6 +121,7 @@ class RelativeSchedule(Schedule):
     largest_shift: float = 0.2
     growth: float = 0.05
     stop_loss: float | None = None
+    stop_time: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -130,3 +134,5 @@ class RelativeSchedule(Schedule):
         object.__setattr__(self, "growth", check_real("growth", self.growth, minimum=0.0))
         if self.stop_loss is not None:
             object.__setattr__(self, "stop_loss", check_real("stop_loss", self.stop_loss, above=0.0))
+        if self.stop_time is not None:
+            object.__setattr__(self, "stop_time", check_real("stop_time", self.stop_time, above=0.0))

@@ -98,7 +98,8 @@ def test_fresh_samples_share_features_but_not_noise():
 def test_a_pure_network_flips_at_its_closed_form_radius():
     scenario = get_scenario("structured-data/linf")
     found = measure(pure_flip, "v", 0.8, scenario=scenario, training=None)
-    assert found["ratio"] == pytest.approx(1.0, abs=1e-3) and not found["bound"]
+    # The bisection ends at a width of 2e-4 of the closed form and gives the middle of it.
+    assert found["ratio"] == pytest.approx(1.0, abs=1e-4) and not found["bound"]
 
 
 def test_a_flip_beyond_the_search_is_a_bound_and_holds_no_rule(monkeypatch):

@@ -115,6 +115,16 @@ def test_a_run_stops_moving_where_its_loss_is_small_whatever_is_recorded(rng):
     np.testing.assert_array_equal(sparse.final_weights, trace.final_weights)
 
 
+def test_a_run_stops_moving_at_its_time(rng):
+    data = noisy(rng)
+    free, stopped = (relative(data, schedule={"n_steps": 300, "stop_time": end}) for end in (None, 1e3))
+    at = int(np.flatnonzero(free["time"] >= 1e3)[0])
+    assert 0 < at < 300 and free["time"][-1] > 1e3
+    for name in ("time", "robust_coef"):
+        np.testing.assert_array_equal(stopped[name][: at + 1], free[name][: at + 1])
+        np.testing.assert_array_equal(stopped[name][at:], stopped[name][at:][:1].repeat(301 - at, 0))
+
+
 @pytest.mark.parametrize("theory", ["flow", "relative"])
 def test_a_cut_run_goes_on_with_the_same_bits(theory, rng, tmp_path, monkeypatch):
     if theory == "flow":
@@ -177,6 +187,7 @@ def test_what_does_not_fit_is_refused(rng):
     for bad in ({"end_time": 0.0}, {"decades": -1.0}, {"tolerance": 1.0}, {"batch_size": 2}):
         with pytest.raises(ValueError, match=next(iter(bad))):
             FlowSchedule(**bad)
-    for bad in ({"largest_move": 0.0}, {"growth": -1.0}, {"stop_loss": 0.0}, {"batch_size": 2}):
+    wrong = {"largest_move": 0.0, "growth": -1.0, "stop_loss": 0.0, "stop_time": 0.0, "batch_size": 2}
+    for bad in ({name: value} for name, value in wrong.items()):
         with pytest.raises(ValueError, match=next(iter(bad))):
             RelativeSchedule(**bad)

@@ -272,6 +272,7 @@ def learned(run: Run, n_fresh: int = 0) -> dict[str, float]:
         "A": float(A.mean()),
         "B": float(B.mean()),
         "learned": float(np.mean(phi > 1.0)),
+        "either": float(np.mean(np.maximum(phi, psi) > 1.0)),
         "escaped": float(np.mean(psi > np.maximum(phi, 1.0))),
         "share": float(psi.sum() / (psi.sum() + phi.sum())),
         "loss": float(trace["attacked_loss" if "attacked_loss" in trace else "clean_loss"][-1]),

@@ -1,6 +1,6 @@
 """Predictions of the structured-data theory: reduced dynamics, race, saturation, limits."""
 
-from featsim.theory.structured_data.barrier import barrier_norm
+from featsim.theory.structured_data.barrier import barrier_norm, dead_zone_edge
 from featsim.theory.structured_data.gram_recursion import GramStart, GramTrace, gram_from_weights
 from featsim.theory.structured_data.limits_input import (
     input_l2_linear_limit,
@@ -53,6 +53,7 @@ __all__ = [
     "ReducedStart",
     "ReducedTrace",
     "barrier_norm",
+    "dead_zone_edge",
     "escape_radius",
     "full_l2_window",
     "gram_from_weights",
