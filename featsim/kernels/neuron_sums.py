@@ -247,18 +247,22 @@ def _choose(gap, V, lo, hi, x, radius):
     """Return patch, coordinate and place of the cut that touches most of the gap; patch -1 for none."""
     P, K, R = V.shape
     best, patch, coordinate = 0.0, -1, 0
+    share = np.empty(K)  # of a neuron's gap, per unit of what its preactivation can move
     for p in range(P):
+        for a in range(K):
+            share[a] = 0.0
+            if gap[p, a] > 0.0:
+                total = 0.0
+                for j in range(R):
+                    total += abs(V[p, a, j]) * (min(hi[p, j], radius) - max(lo[p, j], -radius))
+                if total > 0.0:
+                    share[a] = gap[p, a] / total
         for i in range(R):
             width = min(hi[p, i], radius) - max(lo[p, i], -radius)
             score = 0.0
             if width > 0.0:
                 for a in range(K):
-                    if gap[p, a] > 0.0:
-                        total = 0.0
-                        for j in range(R):
-                            total += abs(V[p, a, j]) * (min(hi[p, j], radius) - max(lo[p, j], -radius))
-                        if total > 0.0:
-                            score += gap[p, a] * abs(V[p, a, i]) * width / total
+                    score += share[a] * abs(V[p, a, i]) * width
             if score > best:
                 best, patch, coordinate = score, p, i
     place = 0.0

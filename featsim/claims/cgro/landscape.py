@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from featsim.claims import statistics
-from featsim.claims.cases import Case, Measure, Outcome
+from featsim.claims.cases import Measure, Outcome
 from featsim.claims.cgro.measures import ended, flat_on_line, gap_along
 from featsim.claims.ledger import Claim, Criterion, Verdict
 from featsim.claims.rules import as_measured, at_least, at_most
 from featsim.claims.statistics import Estimate
-from featsim.claims.structured_data.study import by_seed, study
+from featsim.claims.structured_data.study import both, by_seed, of_trainings, study
 from featsim.scenarios import get_scenario
 from featsim.training import Recording
 
@@ -98,14 +98,12 @@ _AT_RADIUS = {
 _LAST = Recording(at=(8000,), weights_at=(8000,))
 
 
-def _gap_cases(quick: bool) -> list[Case]:
-    return [
-        case
+_GAP_CASES = both(
+    *(
+        study(scenario, "adversarial", (5, 3), _AT_RADIUS[scenario.digest()], recording=_LAST)
         for scenario in _GAP_SCENARIOS
-        for case in study(scenario, "adversarial", (5, 3), _AT_RADIUS[scenario.digest()], recording=_LAST)(
-            quick
-        )
-    ]
+    )
+)
 
 
 def _rank_correlation(x: list[float], y: list[float]) -> Estimate:
@@ -161,7 +159,7 @@ F3_RADII = Claim(
     criteria=(
         Criterion("rank correlation of robust gap and global sharpness", at_least(0.5), "monotone, positive"),
     ),
-    cases=_gap_cases,
+    cases=_GAP_CASES,
     analyse=_association,
     found=Verdict.NOT_REPRODUCED,
     explanation=(
@@ -177,7 +175,7 @@ F4 = Claim(
     criteria=(
         Criterion("factor N^(-1/(d+2)) of the bound", at_most(0.5), "20^(-1/102) = 0.97: no decay at all"),
     ),
-    cases=_gap_cases,
+    cases=_GAP_CASES,
     analyse=_association,
     expected=Verdict.NOT_REPRODUCED,
     explanation=(
@@ -257,11 +255,7 @@ F7 = Claim(
         Criterion("clean error more than standard training's", at_most(0.01), "0"),
         Criterion("sd of V_new / S", at_most(0.2), "o(1)"),
     ),
-    cases=lambda quick: [
-        case
-        for training in ("adversarial", "standard")
-        for case in study(A, training, (5, 2), _ENDED, recording=Recording(n_log=400))(quick)
-    ],
+    cases=of_trainings(A, ("adversarial", "standard"), (5, 2), _ENDED, recording=Recording(n_log=400)),
     analyse=_clean_part,
 )
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from featsim.claims import statistics
-from featsim.claims.cases import Case, Measure, Outcome
+from featsim.claims.cases import Measure, Outcome
 from featsim.claims.cgro.measures import accuracy_over, attacked, ended, flat_in_balls
 from featsim.claims.ledger import Claim, Criterion, Verdict
 from featsim.claims.rules import as_measured, at_least, at_most, between
 from featsim.claims.statistics import Estimate
-from featsim.claims.structured_data.study import by_seed, study
+from featsim.claims.structured_data.study import by_seed, of_trainings, study
 from featsim.scenarios import get_scenario
 from featsim.training import Recording
 from featsim.validation import FloatArray
@@ -52,15 +52,18 @@ TABLE = Claim(
 )
 
 _IMAGES = Measure(attacked, (DIGITS.evaluations[0],))
+_BOTH = ("adversarial", "standard")
 _EARLY, _LATE = 500, 4000
 _END = Recording(at=(_LATE,), weights_at=(_EARLY, _LATE))
 _BALLS = (0.3, 0.6, 0.9, 1.2)
 _INSIDE, _BEYOND = _BALLS.index(0.6), _BALLS.index(0.9)
 _FLAT = Measure(flat_in_balls, (_BALLS, (_EARLY, _LATE), 200))
+_DIGIT_CASES = of_trainings(DIGITS, _BOTH, (5, 2), _IMAGES, recording=_END)
+_FLAT_CASES = of_trainings(DIGITS, _BOTH, (5, 2), _FLAT, recording=_END)
 
 
 def _digits(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
-    robust, plain = (by_seed(outcomes, _IMAGES, training) for training in ("adversarial", "standard"))
+    robust, plain = (by_seed(outcomes, _IMAGES, training) for training in _BOTH)
     gaps = {
         name: [f["train_robust"] - f["test_robust"] for f in runs]
         for name, runs in (("adversarial", robust), ("standard", plain))
@@ -76,14 +79,6 @@ def _digits(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
     }
 
 
-def _digit_cases(quick: bool) -> list[Case]:
-    return [
-        case
-        for training in ("adversarial", "standard")
-        for case in study(DIGITS, training, (5, 2), _IMAGES, recording=_END)(quick)
-    ]
-
-
 IMAGES = Claim(
     id="cgro/digits",
     statement="Digits: robust on the training images; clean, but far less robust, on others",
@@ -95,7 +90,7 @@ IMAGES = Claim(
         Criterion("robust training accuracy", at_least(0.95), "near 1"),
         Criterion("robust accuracy on test images", between(0.55, 0.8), "much lower"),
     ),
-    cases=_digit_cases,
+    cases=_DIGIT_CASES,
     analyse=_digits,
 )
 IMAGES_STANDARD = Claim(
@@ -108,14 +103,14 @@ IMAGES_STANDARD = Claim(
         Criterion("the same gap of standard training", at_most(0.15), "no memorised balls"),
         Criterion("clean accuracy of standard training on test images", at_least(0.93), "high"),
     ),
-    cases=_digit_cases,
+    cases=_DIGIT_CASES,
     analyse=_digits,
     control=True,
 )
 
 
 def _flatness(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
-    robust, plain = (by_seed(outcomes, _FLAT, training) for training in ("adversarial", "standard"))
+    robust, plain = (by_seed(outcomes, _FLAT, training) for training in _BOTH)
 
     def at(key: str, radius: int, step: int = -1) -> FloatArray:
         return np.array([f[key][step][radius] for f in robust])
@@ -137,14 +132,6 @@ def _flatness(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
     return {name: statistics.mean(values) for name, values in found.items()}
 
 
-def _flat_cases(quick: bool) -> list[Case]:
-    return [
-        case
-        for training in ("adversarial", "standard")
-        for case in study(DIGITS, training, (5, 2), _FLAT, recording=_END)(quick)
-    ]
-
-
 IMAGES_FLAT = Claim(
     id="cgro/F1-digits",
     statement="On images too the loss is flat at training images within the radius, and not beyond it",
@@ -158,7 +145,7 @@ IMAGES_FLAT = Claim(
             "standard training: G on training images / on test images", at_least(0.7), "control: not flat"
         ),
     ),
-    cases=_flat_cases,
+    cases=_FLAT_CASES,
     analyse=_flatness,
 )
 IMAGES_FLATTER = Claim(
@@ -176,7 +163,7 @@ IMAGES_FLATTER = Claim(
             "rises with robust overfitting (paper: so on CIFAR-10, not on MNIST)",
         ),
     ),
-    cases=_flat_cases,
+    cases=_FLAT_CASES,
     analyse=_flatness,
     found=Verdict.PARTLY,
     explanation=(

@@ -118,9 +118,7 @@ BARRIER = Claim(
         Criterion("radius .42: the same", at_most(0.0), "0"),
         Criterion(
             "where u stops at 2 w_c, d = 1e6, over the zone's edge",
-            between(
-                0.97, 1.03, "[choice]: to 3 %"
-            ),
+            between(0.97, 1.03, "[choice]: to 3 %"),
             "1: z* = (rho^(q-1) / (eta_in w^2))^(1/(q-2))",
         ),
         Criterion("where v stops there, over the same", between(0.97, 1.03), "1: z* / beta"),

@@ -58,6 +58,19 @@ def study(
     return cases
 
 
+def of_trainings(
+    scenario: Scenario,
+    trainings: Sequence[str],
+    n_seeds: tuple[int, int],
+    *measures: Measure,
+    recording: Recording | None = None,
+) -> Cases:
+    """Return the cases of several trainings of a setting, training by training; see :func:`study`."""
+    return both(
+        *(study(scenario, training, n_seeds, *measures, recording=recording) for training in trainings)
+    )
+
+
 def both(*parts: Cases) -> Cases:
     """Return the cases of several studies together."""
     return lambda quick: [case for part in parts for case in part(quick)]

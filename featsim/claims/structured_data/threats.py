@@ -14,7 +14,7 @@ from featsim.claims.ledger import Analysis, Claim, Criterion
 from featsim.claims.rules import Rule, as_measured, at_least, at_most, covers_within
 from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.measures import learned
-from featsim.claims.structured_data.study import Cases, both, by_seed, study
+from featsim.claims.structured_data.study import Cases, both, by_seed, of_trainings, study
 from featsim.claims.structured_data.threat_measures import (
     pure_flip,
     radius_sweep,
@@ -35,12 +35,7 @@ def _get(name: str) -> Scenario:
 
 
 def _robust_cases(scenario: Scenario, n_seeds: tuple[int, int], measure: Measure = _ROBUST) -> Cases:
-    return both(
-        *(
-            study(scenario, training, n_seeds, measure, recording=_FEW)
-            for training in ("standard", "adversarial")
-        )
-    )
+    return of_trainings(scenario, ("standard", "adversarial"), n_seeds, measure, recording=_FEW)
 
 
 def _robust_analysis(measure: Measure = _ROBUST) -> Analysis:
@@ -230,12 +225,8 @@ ROW_F = Claim(
             "1 below the radius of pure v, 1.2 to 1.8",
         ),
     ),
-    cases=both(
-        *(
-            study(_get("input-l2"), training, (10, 3), measure, recording=_FEW)
-            for training in ("standard", "adversarial")
-            for measure in (_LEARNED, _ROBUST)
-        )
+    cases=of_trainings(
+        _get("input-l2"), ("standard", "adversarial"), (10, 3), _LEARNED, _ROBUST, recording=_FEW
     ),
     analyse=_f,
     control=True,
