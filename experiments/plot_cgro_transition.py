@@ -23,7 +23,7 @@ from featsim.claims import statistics
 from featsim.claims.cases import Run
 from featsim.claims.cgro.measures import closure_times
 from featsim.claims.cgro.radius import crossing, size_sweep
-from featsim.claims.statistics import Estimate
+from featsim.claims.estimates import Estimate
 from featsim.plotting import THEORY, draw_seeds, new_figure
 from featsim.scenarios import Scenario
 from featsim.specs import spec_from_dict

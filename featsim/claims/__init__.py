@@ -1,5 +1,6 @@
 """The ledger of claims: each statement of a theory as a judged check."""
 
+from featsim.claims.estimates import Estimate
 from featsim.claims.ledger import (
     Claim,
     ClaimResult,
@@ -14,7 +15,6 @@ from featsim.claims.ledger import (
 from featsim.claims.registry import select
 from featsim.claims.report import format_markdown, format_table, write_ledger
 from featsim.claims.rules import Rule
-from featsim.claims.statistics import Estimate
 
 __all__ = [
     "Claim",

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from featsim.claims.cases import Case, Outcome, run_cases
+from featsim.claims.estimates import Estimate, nothing
 from featsim.claims.rules import Rule
-from featsim.claims.statistics import Estimate, nothing
 from featsim.validation import check_bool, check_choice
 
 MARKS = ("[source]", "[recalled]", "[derived]", "[choice]", "[measured]")

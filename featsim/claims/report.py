@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from featsim.claims.estimates import Estimate
 from featsim.claims.ledger import ClaimResult
 from featsim.claims.registry import position
-from featsim.claims.statistics import Estimate
 from featsim.traces.files import atomic_write
 from featsim.versions import version_report
 

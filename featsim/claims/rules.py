@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 
-from featsim.claims.statistics import Estimate, three_standard_errors
+from featsim.claims.estimates import Estimate, three_standard_errors
 
 
 @dataclasses.dataclass(frozen=True)

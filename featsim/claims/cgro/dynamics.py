@@ -18,9 +18,9 @@ from featsim.claims.cgro.measures import (
     on_population,
     phases,
 )
+from featsim.claims.estimates import Estimate
 from featsim.claims.ledger import Claim, Criterion
 from featsim.claims.rules import as_measured, at_least, at_most, between, covers_within
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import by_seed, seeds, study
 from featsim.scenarios import Scenario, get_scenario
 from featsim.training import Recording

@@ -9,9 +9,9 @@ import numpy as np
 from featsim.claims import statistics
 from featsim.claims.cases import Measure, Outcome
 from featsim.claims.cgro.measures import ended, flat_on_line, gap_along
+from featsim.claims.estimates import Estimate
 from featsim.claims.ledger import Claim, Criterion, Verdict
 from featsim.claims.rules import as_measured, at_least, at_most
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import both, by_seed, of_trainings, study
 from featsim.scenarios import get_scenario
 from featsim.training import Recording

@@ -10,7 +10,7 @@ import numpy as np
 from featsim.attacks import Attack, GradientAttack, SignalAttack, run_attack
 from featsim.claims import statistics
 from featsim.claims.cases import Run
-from featsim.claims.statistics import Estimate
+from featsim.claims.estimates import Estimate
 from featsim.data import PatchData
 from featsim.evaluation import ball_flatness, companion_ratio, line_flatness, population
 from featsim.models import margins

@@ -11,9 +11,9 @@ from featsim.claims import statistics
 from featsim.claims.cases import Case, Measure, Outcome
 from featsim.claims.cgro.measures import ended
 from featsim.claims.cgro.scaling import TIMES, sweep_cases
+from featsim.claims.estimates import Estimate
 from featsim.claims.ledger import Claim, Criterion
 from featsim.claims.rules import Rule, at_least, at_most, between, covers_within
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import by_seed, seeds
 from featsim.scenarios import Scenario, get_scenario
 from featsim.training import Recording

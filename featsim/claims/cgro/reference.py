@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from featsim.claims import statistics
 from featsim.claims.cases import Case, Measure, Outcome
 from featsim.claims.cgro.measures import ended
+from featsim.claims.estimates import Estimate
 from featsim.claims.ledger import Claim, Criterion
 from featsim.claims.rules import as_measured
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import by_seed, seeds
 from featsim.scenarios import get_scenario
 from featsim.training import Recording

@@ -10,9 +10,9 @@ import numpy as np
 from featsim.claims import statistics
 from featsim.claims.cases import Case, Measure, Outcome
 from featsim.claims.cgro.measures import closure_times
+from featsim.claims.estimates import Estimate
 from featsim.claims.ledger import Claim, Criterion, Verdict
 from featsim.claims.rules import at_most, covers_within
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import by_seed, seeds
 from featsim.scenarios import Scenario, get_scenario
 

@@ -11,9 +11,9 @@ from featsim.attacks import line_margins, pgd, run_attack
 from featsim.claims import statistics
 from featsim.claims.cases import Case, Measure, Outcome, Run
 from featsim.claims.cgro.measures import accuracy_over, right, signed
+from featsim.claims.estimates import Estimate
 from featsim.claims.ledger import Claim, Criterion
 from featsim.claims.rules import at_least, at_most, between, covers_within
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import by_seed, seeds, study
 from featsim.data import MarginMixtureSpec
 from featsim.evaluation import line_flip_distance

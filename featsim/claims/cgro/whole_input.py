@@ -9,9 +9,9 @@ import numpy as np
 from featsim.claims import statistics
 from featsim.claims.cases import Measure, Outcome
 from featsim.claims.cgro.measures import accuracy_over, attacked, ended, flat_in_balls
+from featsim.claims.estimates import Estimate
 from featsim.claims.ledger import Claim, Criterion, Verdict
 from featsim.claims.rules import as_measured, at_least, at_most, between
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import by_seed, of_trainings, study
 from featsim.scenarios import get_scenario
 from featsim.training import Recording

@@ -16,9 +16,9 @@ from featsim.claims.convergence.measures import (
     lazy_sweep,
     regret_by_horizon,
 )
+from featsim.claims.estimates import Estimate
 from featsim.claims.ledger import Claim, Criterion, Verdict
 from featsim.claims.rules import as_measured, at_least, at_most, between
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import seeds, study
 from featsim.scenarios import Scenario, get_scenario
 from featsim.theory.convergence import theorem_width

@@ -16,9 +16,9 @@ from featsim.claims.convergence.measures import (
     planting_sweep,
     primal_and_dual,
 )
+from featsim.claims.estimates import Estimate
 from featsim.claims.ledger import Claim, Criterion
 from featsim.claims.rules import as_measured, at_least, at_most, between, covers_within
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import seeds, study
 from featsim.scenarios import get_scenario
 from featsim.training import Recording

@@ -10,9 +10,9 @@ from featsim.claims.cases import Case, Measure, Outcome
 from featsim.claims.convergence.baselines import WIDTHS, accuracies, least_widths, loss_trap
 from featsim.claims.convergence.descent import at_width, values
 from featsim.claims.convergence.measures import course
+from featsim.claims.estimates import Estimate
 from featsim.claims.ledger import Claim, Criterion, Verdict
 from featsim.claims.rules import as_measured, at_least, at_most, between
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import seeds, study
 from featsim.scenarios import Scenario, get_scenario
 from featsim.scenarios.convergence import capacity

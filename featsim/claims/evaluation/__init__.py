@@ -8,10 +8,10 @@ import numpy as np
 
 from featsim.claims import statistics
 from featsim.claims.cases import Measure, Outcome
+from featsim.claims.estimates import Estimate
 from featsim.claims.evaluation.measures import chain, scale_trap, strength
 from featsim.claims.ledger import Claim, Criterion
 from featsim.claims.rules import at_least, at_most
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import ENDS, study
 from featsim.scenarios import get_scenario
 

@@ -10,6 +10,7 @@ import numpy as np
 from featsim.attacks import fgm, pgd
 from featsim.claims import statistics
 from featsim.claims.cases import Case, Measure, Outcome
+from featsim.claims.estimates import Estimate
 from featsim.claims.gram_space.measures import (
     factor_moments,
     fresh_laws,
@@ -25,7 +26,6 @@ from featsim.claims.gram_space.measures import (
 )
 from featsim.claims.ledger import Claim, Criterion
 from featsim.claims.rules import at_least, at_most, between
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import by_seed, seeds, study
 from featsim.data import GramPatchSpec, GramSignalNoiseSpec, PatchDataSpec, SignalNoiseSpec
 from featsim.models import PowerNetworkSpec, TwoLayerSpec

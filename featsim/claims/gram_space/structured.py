@@ -9,10 +9,10 @@ import numpy as np
 
 from featsim.claims import statistics
 from featsim.claims.cases import Case, Measure, Outcome
+from featsim.claims.estimates import Estimate
 from featsim.claims.gram_space.measures import learned
 from featsim.claims.ledger import Claim, Criterion
 from featsim.claims.rules import at_least, at_most, between
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import ENDS, by_seed, seeds
 from featsim.scenarios import Scenario
 from featsim.scenarios.gram_space import structured

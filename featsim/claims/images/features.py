@@ -9,10 +9,10 @@ import numpy as np
 
 from featsim.claims import statistics
 from featsim.claims.cases import Measure, Outcome
+from featsim.claims.estimates import Estimate
 from featsim.claims.images.feature_measures import curves, directions, transfer
 from featsim.claims.ledger import Claim, Criterion, Verdict
 from featsim.claims.rules import as_measured, at_least, at_most
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import Cases, by_seed, study
 from featsim.scenarios.images import FEATURE_SETTINGS
 

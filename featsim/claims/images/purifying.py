@@ -9,12 +9,12 @@ import numpy as np
 
 from featsim.claims import statistics
 from featsim.claims.cases import Measure, Outcome
+from featsim.claims.estimates import Estimate
 from featsim.claims.images.features import SEEDS, values
 from featsim.claims.images.lazy_measures import LAZY_WIDTHS, lazy_images
 from featsim.claims.images.purification_measures import ranks, rivals, weights
 from featsim.claims.ledger import Claim, Criterion, Verdict
 from featsim.claims.rules import as_measured, at_least, at_most, between
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import by_seed, study
 from featsim.scenarios.images import LAZY_DIGITS, PURIFICATION_SETTINGS
 

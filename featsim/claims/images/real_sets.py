@@ -11,12 +11,12 @@ from threadpoolctl import threadpool_limits
 from featsim.attacks import run_attack
 from featsim.claims import statistics
 from featsim.claims.cases import Measure, Outcome, Run
+from featsim.claims.estimates import Estimate
 from featsim.claims.images.feature_measures import FeatureStudy, curves
 from featsim.claims.images.features import SEEDS, gap_criteria, gaps, values
 from featsim.claims.images.purifying import WEIGHTS, gained, sparser
 from featsim.claims.ledger import Claim, Criterion, Verdict
 from featsim.claims.rules import at_least, at_most
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import by_seed, study
 from featsim.evaluation import ball_flatness, clean_accuracy
 from featsim.images import data_root, is_available

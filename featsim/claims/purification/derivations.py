@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from featsim.claims import statistics
 from featsim.claims.cases import Case, Measure, Outcome
+from featsim.claims.estimates import Estimate
 from featsim.claims.ledger import Claim, Criterion
 from featsim.claims.purification import closed_form, measures
 from featsim.claims.purification.purifying import C
 from featsim.claims.rules import at_most, covers_within
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import seeds
 
 DERIVATIVES = Measure(closed_form.derivative_errors)

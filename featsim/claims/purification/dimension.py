@@ -7,12 +7,12 @@ from typing import Any
 
 from featsim.claims import statistics
 from featsim.claims.cases import Case, Measure, Outcome
+from featsim.claims.estimates import Estimate
 from featsim.claims.ledger import Claim, Criterion, Verdict
 from featsim.claims.purification import measures, population_measures
 from featsim.claims.purification.measures import ENDS
 from featsim.claims.purification.purifying import ATTACKED, COSINES, MIXTURE, SURGERY, values
 from featsim.claims.rules import as_measured, at_least, at_most, between, covers_within
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import both, seeds, study
 from featsim.scenarios import get_scenario
 from featsim.scenarios.purification import large_scenario

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from featsim.claims import statistics
 from featsim.claims.cases import Case, Measure, Outcome
+from featsim.claims.estimates import Estimate
 from featsim.claims.ledger import Claim, Criterion
 from featsim.claims.purification import measures
 from featsim.claims.purification.purifying import ATTACKED, N_SEEDS, A, runs, values
 from featsim.claims.rules import as_measured, at_least, at_most, between
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import both, by_seed, seeds
 
 CERTIFIED = Measure(measures.certified)

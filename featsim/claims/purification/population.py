@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from featsim.claims import statistics
 from featsim.claims.cases import Case, Measure, Outcome
+from featsim.claims.estimates import Estimate
 from featsim.claims.ledger import Claim, Criterion
 from featsim.claims.purification import population_measures as measures
 from featsim.claims.rules import at_least, at_most, between, covers_within
-from featsim.claims.statistics import Estimate
 from featsim.scenarios import get_scenario
 
 _NAMED = get_scenario("purification/headline")  # the recursion draws nothing from it

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 from featsim.claims import statistics
 from featsim.claims.cases import Measure, Outcome
+from featsim.claims.estimates import Estimate
 from featsim.claims.ledger import Claim, Criterion, Verdict
 from featsim.claims.purification import measures
 from featsim.claims.purification.measures import ENDS
 from featsim.claims.rules import at_least, at_most, between
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import Cases, both, by_seed, study
 from featsim.scenarios import Scenario, get_scenario
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from featsim.claims import statistics
 from featsim.claims.cases import Measure, Outcome
+from featsim.claims.estimates import Estimate
 from featsim.claims.ledger import Claim, Criterion, Verdict
 from featsim.claims.purification import measures
 from featsim.claims.purification.measures import ENDS
 from featsim.claims.purification.purifying import ATTACKED, N_SEEDS, A
 from featsim.claims.rules import at_least, at_most
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import both, by_seed, study
 from featsim.scenarios import get_scenario
 

@@ -7,12 +7,12 @@ from itertools import pairwise
 
 from featsim.claims import statistics
 from featsim.claims.cases import Case, Measure, Outcome
+from featsim.claims.estimates import Estimate
 from featsim.claims.ledger import Claim, Criterion, Verdict
 from featsim.claims.purification import measures
 from featsim.claims.purification.measures import ENDS
 from featsim.claims.purification.purifying import ATTACKED, MIXTURE, N_SEEDS, A, B, runs, values
 from featsim.claims.rules import as_measured, at_least, at_most, between
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.study import both, seeds, study
 from featsim.scenarios import get_scenario
 

@@ -9,9 +9,9 @@ from typing import Any
 from featsim.attacks import FeatureAttack, fgm
 from featsim.claims import statistics
 from featsim.claims.cases import Measure, Outcome
+from featsim.claims.estimates import Estimate
 from featsim.claims.ledger import Claim, Criterion
 from featsim.claims.rules import as_measured, at_least, at_most, covers_within
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.learning import S1
 from featsim.claims.structured_data.measures import attacked, learned
 from featsim.claims.structured_data.study import both, by_seed, study

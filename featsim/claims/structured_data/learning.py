@@ -9,9 +9,9 @@ import numpy as np
 from featsim.attacks import FeatureAttack
 from featsim.claims import statistics
 from featsim.claims.cases import Case, Measure, Outcome
+from featsim.claims.estimates import Estimate
 from featsim.claims.ledger import Claim, Criterion
 from featsim.claims.rules import at_least, at_most, between
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.measures import attacked, learned, order_of_events, reduction_error
 from featsim.claims.structured_data.study import by_seed, seeds, study
 from featsim.scenarios import get_scenario

@@ -9,9 +9,9 @@ import numpy as np
 
 from featsim.claims import statistics
 from featsim.claims.cases import Case, Measure, Outcome
+from featsim.claims.estimates import Estimate
 from featsim.claims.ledger import Claim, Criterion, Verdict
 from featsim.claims.rules import Rule, at_least, at_most, covers_within, interval_covers
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.race_measures import (
     hit_times,
     nonrobust_racer,

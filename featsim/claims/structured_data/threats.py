@@ -10,9 +10,9 @@ import numpy as np
 
 from featsim.claims import statistics
 from featsim.claims.cases import Case, Measure, Outcome
+from featsim.claims.estimates import Estimate
 from featsim.claims.ledger import Analysis, Claim, Criterion
 from featsim.claims.rules import Rule, as_measured, at_least, at_most, covers_within
-from featsim.claims.statistics import Estimate
 from featsim.claims.structured_data.measures import learned
 from featsim.claims.structured_data.study import Cases, both, by_seed, of_trainings, study
 from featsim.claims.structured_data.threat_measures import (
