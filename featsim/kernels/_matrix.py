@@ -14,6 +14,7 @@ import numpy as np
 from llvmlite import ir
 from numba import _helperlib
 from numba.core import cgutils
+from numba.core.errors import TypingError
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
@@ -56,6 +57,9 @@ def _direct(transpose_a: bool, transpose_b: bool) -> Any:
 
     @intrinsic
     def product(typingctx: Any, A: Any, B: Any, beta: Any, C: Any) -> Any:
+        for array in (A, B, C):
+            if (array.ndim, array.layout) != (2, "C"):
+                raise TypingError(f"products take C-contiguous matrices, got {array}")
         return numba.void(A, B, beta, C), generate
 
     return product

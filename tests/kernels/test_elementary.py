@@ -71,3 +71,11 @@ def test_products(dtype, beta, rng):
 def test_products_call_blas_directly():
     """In the range of Numba that setup.cfg allows, its private symbol is there."""
     assert _matrix.is_direct
+
+
+@pytest.mark.skipif(not _matrix.is_direct, reason="np.dot takes any layout")
+def test_products_refuse_what_they_would_misread():
+    """BLAS is given an address: another layout would be a wrong product, without a word."""
+    square = np.ones((2, 2))
+    with pytest.raises(numba.TypingError, match="C-contiguous matrices"):
+        products(np.ones((4, 2))[::2], square, square, square, 0.0, np.ones((3, 2, 2)))
