@@ -24,14 +24,7 @@ from featsim.theory.structured_data.limits_patch import (
     patch_l2_radius,
 )
 from featsim.theory.structured_data.population import ReducedTrace
-from featsim.theory.structured_data.race import (
-    Racer,
-    linear_growth_share,
-    predicted_winner,
-    race_strength,
-    tie_patch_count,
-    win_probability,
-)
+from featsim.theory.structured_data.race import Racer, race_strength, tie_patch_count
 from featsim.theory.structured_data.reduced import reduced_adversarial, reduced_standard
 from featsim.theory.structured_data.saturation import (
     escape_radius,
@@ -42,6 +35,7 @@ from featsim.theory.structured_data.saturation import (
     writing_radius,
 )
 from featsim.theory.structured_data.start import ReducedStart, reduced_from_weights
+from featsim.theory.structured_data.winner import linear_growth_share, predicted_winner, win_probability
 
 __all__ = [
     "FeatureRadii",
