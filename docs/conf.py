@@ -21,7 +21,8 @@ project_copyright = "2026, The featsim developers"
 version = release = featsim.__version__
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax", "numpydoc"]
-exclude_patterns = ["_build", "benchmarks.rst", "float32.rst"]  # these tables are parts of performance.rst
+# These tables are parts of performance.rst.
+exclude_patterns = ["_build", "benchmarks.rst", "float32.rst", "estimates.rst"]
 html_theme = "alabaster"
 html_theme_options = {"description": "Feature-learning theories of adversarial training, simulated exactly"}
 default_role = "code"  # single back-ticks name parameters, as numpydoc has it

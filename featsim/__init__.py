@@ -230,6 +230,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "RelativeSchedule",
         "Schedule",
         "WhiteningSchedule",
+        "estimate_run",
         "kernel_adversarial",
         "kernel_descent",
         "kernel_recursion",

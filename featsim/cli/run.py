@@ -46,6 +46,7 @@ def register(commands: Any) -> None:
         featsim run structured-data/S1 --training adversarial --seeds 10 --jobs 2 --out runs
         featsim run structured-data/S1 --set noise_std=0.05 data.dim=32 --record-log 200
         featsim run structured-data/S1 --set standard.schedule.n_steps=1000 --training standard
+        featsim run structured-data/S1 --seeds 100 --jobs 4 --out runs --estimate
         """,
     )
     parser.add_argument("scenario", metavar="SCENARIO", nargs="?", help="a name from `featsim scenarios`")
@@ -88,6 +89,11 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("--no-evaluation", action="store_true", help="do not run the evaluation attacks")
     parser.add_argument("--out", metavar="DIR", help="keep the traces below DIR, while they run too")
+    parser.add_argument(
+        "--estimate",
+        action="store_true",
+        help="print time, memory and disk that the runs will take, and train nothing",
+    )
     parser.add_argument("--json", action="store_true", help="print settings and results as JSON")
     add_jobs(parser, "runs")
 
@@ -122,13 +128,17 @@ def run(args: argparse.Namespace) -> int:
     Prints the last values of every recorded quantity as mean +- standard deviation over seeds, and the
     accuracy under each evaluation attack of the scenario with its budget. With --out, the finished trace
     of a seed is DIR/TRAINING-seed-000.npz, and grows in a folder DIR/TRAINING-seed-000.run until then.
-    The same command again skips finished seeds and goes on with stopped ones.
+    The same command again skips finished seeds and goes on with stopped ones. A run whose trace does not
+    fit into memory, or with --out on the disk, is refused before it starts; with --jobs, so are seeds that
+    do not fit into memory at once.
     """
     from featsim.cli import report, runs
 
     scenario = _scenario(args)
     recording = _recording(args)
     tasks = _tasks(args, scenario, recording)
+    if args.estimate:
+        return _estimate(args, tasks)
     if args.out is not None:
         runs.prepare_folder(Path(args.out), scenario, recording, tasks)
     outcomes, stopped = _run_tasks(args, tasks)
@@ -140,10 +150,25 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_tasks(args: argparse.Namespace, tasks: list[Task]) -> tuple[list[Outcome], bool]:
+    from featsim.cli.estimate import estimates
     from featsim.cli.runs import run_task
     from featsim.cli.sweep import run_all
 
-    return run_all(run_task, tasks, jobs=args.jobs, progress=not args.quiet)
+    memory = 0
+    if args.jobs > 1 and len(tasks) > 1:  # one at a time, each looks for itself
+        memory = max(found.memory_bytes for found in estimates(tasks, method="none").values())
+    return run_all(run_task, tasks, jobs=args.jobs, progress=not args.quiet, memory_bytes=memory)
+
+
+def _estimate(args: argparse.Namespace, tasks: list[Task]) -> int:
+    from featsim.cli.estimate import as_json, as_text, estimates
+
+    found = estimates(tasks)
+    if args.json:
+        print_json(as_json(tasks, found, args.jobs))
+    else:
+        print(as_text(tasks, found, args.jobs))
+    return OK
 
 
 def _end(args: argparse.Namespace, outcomes: list[Outcome], stopped: bool) -> int:

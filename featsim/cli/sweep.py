@@ -22,9 +22,16 @@ Outcome = TypeVar("Outcome", bound=Finished)
 
 
 def run_all(
-    function: Callable[[Task], Outcome], tasks: Sequence[Task], *, jobs: int, progress: bool
+    function: Callable[[Task], Outcome],
+    tasks: Sequence[Task],
+    *,
+    jobs: int,
+    progress: bool,
+    memory_bytes: int = 0,
 ) -> tuple[list[Outcome], bool]:
     """Return the outcomes in the order of the tasks, and whether the user interrupted.
+
+    `memory_bytes` is what one run takes.
 
     After an interruption the rest is not started. In parallel, outcomes are then lost here, but not
     what was written.
@@ -43,7 +50,7 @@ def run_all(
         if jobs == 1:
             map_runs(run, tasks, jobs=1, progress=shown)
         else:
-            done = map_runs(function, tasks, jobs=jobs, progress=shown)
+            done = map_runs(function, tasks, jobs=jobs, progress=shown, memory_bytes=memory_bytes)
     except KeyboardInterrupt:
         return done, True
     return done, any(outcome.stopped for outcome in done)

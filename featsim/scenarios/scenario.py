@@ -17,7 +17,7 @@ from featsim.data import GramSpace
 from featsim.scenarios.allowed import ALLOWED, follow, set_allowed, shared_by_all
 from featsim.specs import Spec, decode_float, is_encoded_float, spec_from_dict
 from featsim.traces import Trace, check_writable
-from featsim.training import Recording, Schedule, train
+from featsim.training import Recording, RunEstimate, Schedule, estimate_run, train
 from featsim.validation import check_bool, check_choice, check_integer
 
 
@@ -228,6 +228,55 @@ class Scenario(Spec):
             progress=progress,
             reduction=reduction,
         )
+
+    def estimate(
+        self,
+        training: str,
+        seed: int = 0,
+        *,
+        recording: Recording | None = None,
+        out: str | os.PathLike[str] | None = None,
+        reduction: str = "auto",
+        method: str = "auto",
+    ) -> RunEstimate:
+        """Estimate what :meth:`run` would take, training nothing.
+
+        Parameters
+        ----------
+        training, seed, recording, out, reduction : str, int, Recording, path-like, str
+            As for :meth:`run`.
+        method : {"auto", "model", "measure", "none"}
+            As for :func:`featsim.training.estimate_run`.
+
+        Returns
+        -------
+        RunEstimate
+            With the time of the trainings that it starts from; from initial weights, as theirs are not known.
+
+        Raises
+        ------
+        ValueError
+            If the scenario has no such training, or `method` does not suit it.
+        """
+        chosen = self.trainings[check_choice("training", training, tuple(self.trainings))]
+        data, rng = self.problem(seed)
+        own = estimate_run(
+            self.model,
+            data,
+            schedule=chosen.schedule,
+            attack=chosen.attack,
+            recording=recording,
+            rng=rng,
+            out=out,
+            reduction=reduction,
+            method=method,
+        )
+        if chosen.start_from is None:
+            return own
+        before = self.estimate(
+            chosen.start_from, seed, recording=Recording(at=()), reduction=reduction, method=method
+        )
+        return dataclasses.replace(own, earlier_seconds=before.seconds)
 
     def settings(self) -> dict[str, Any]:
         """Return every setting that can be changed, under its dotted name."""

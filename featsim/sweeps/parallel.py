@@ -8,6 +8,7 @@ from typing import TypeVar
 import scipy.linalg.cython_blas  # noqa: F401  loaded before its threads are limited
 from threadpoolctl import threadpool_limits
 
+from featsim.machine import TooLargeError, available_memory, in_words
 from featsim.training import Progress
 from featsim.validation import check_integer
 
@@ -20,6 +21,20 @@ def _one_thread(function: Callable[[Item], Result], item: Item) -> Result:
         return function(item)
 
 
+def _check_memory(n_at_once: int, memory_bytes: int) -> None:
+    available = available_memory()
+    if available is None or n_at_once * memory_bytes <= available:
+        return
+    most = available // memory_bytes
+    way = (
+        f"use jobs={most}" if most else "one alone does not fit: record less, or stream to disk with out=..."
+    )
+    raise TooLargeError(
+        f"{n_at_once} runs at once take {in_words(n_at_once * memory_bytes)}, {in_words(memory_bytes)} each, "
+        f"and must fit into memory, where {in_words(available)} are available; {way}"
+    )
+
+
 def map_runs(
     function: Callable[[Item], Result],
     items: Sequence[Item],
@@ -27,6 +42,7 @@ def map_runs(
     jobs: int = 1,
     progress: bool = False,
     label: str = "runs",
+    memory_bytes: int = 0,
 ) -> list[Result]:
     """Apply `function` to every item and return the results in the order of the items.
 
@@ -44,6 +60,9 @@ def map_runs(
         Whether to report progress on standard error.
     label : str
         For the progress report.
+    memory_bytes : int
+        What one run takes at its peak, such as ``estimate_run(...).memory_bytes``: if as many as run at once
+        do not fit into the memory there is, nothing is started. 0 for no such check.
 
     Returns
     -------
@@ -53,9 +72,13 @@ def map_runs(
     Raises
     ------
     ValueError
-        If `jobs` < 1.
+        If `jobs` < 1 or `memory_bytes` < 0.
+    TooLargeError
+        If the runs at once do not fit into memory.
     """
     check_integer("jobs", jobs, minimum=1)
+    check_integer("memory_bytes", memory_bytes, minimum=0)
+    _check_memory(min(jobs, len(items)), memory_bytes)
     results: list[Result] = []
     with Progress(len(items), label, shown=progress) as report:
         if jobs == 1 or len(items) < 2:

@@ -1,6 +1,7 @@
 """Gradient descent with recording, checkpoints and resume."""
 
 from featsim.training.adam import Adam
+from featsim.training.estimate import RunEstimate, estimate_run
 from featsim.training.kernel_methods import (
     kernel_adversarial,
     kernel_descent,
@@ -30,10 +31,12 @@ __all__ = [
     "RampSchedule",
     "Recording",
     "RelativeSchedule",
+    "RunEstimate",
     "RunSpec",
     "Schedule",
     "Stepper",
     "WhiteningSchedule",
+    "estimate_run",
     "kernel_adversarial",
     "kernel_descent",
     "kernel_recursion",

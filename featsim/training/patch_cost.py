@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from featsim.kernels import patch_network as kernel
@@ -63,7 +64,7 @@ def patch_footprint(
         lengths={"class": k, "neuron": m, "dim": d, "feature": k},
         work=work,
         per_record=_FLOAT * (K * (J + 1) + kernel.N_STATISTICS),
-        step=step,
+        step=step if not metric else dataclasses.replace(step, products=(*step.products, Product(K, d, d))),
         record=_record(sweep if batch is not None else None, plan, n, P, d, k, K, J),
     )
 

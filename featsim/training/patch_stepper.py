@@ -27,6 +27,7 @@ from featsim.training.stepper import Arrays, Chunk, Footprint
 from featsim.training.whitening import WhiteningSchedule, whitening_matrix
 from featsim.validation import FloatArray, IntArray, check_array
 
+_ROWS = 4096
 _TABLES = ("robust_table", "nonrobust_table")
 _COEFFICIENTS = ("robust_coef", "nonrobust_coef", "rest_norm", *_TABLES)
 _LOGITS = ("robust_logit", "nonrobust_logit", "nonrobust_share")
@@ -294,10 +295,11 @@ class PatchStepper:
             return totals
         for entry, role, features in ((0, 1, data.nonrobust_features), (1, 0, data.robust_features)):
             samples, patches = np.nonzero(data.roles == role)
-            counts = data.counts[samples, patches]
-            own = np.asarray(features)[data.y[samples]]
-            totals[entry] = counts.sum()
-            totals[2 + entry] = np.einsum("r,rd,rd->", counts, data.X[samples, patches], own)
+            for first in range(0, len(samples), _ROWS):  # all at once would be another copy of the data
+                s, p = samples[first : first + _ROWS], patches[first : first + _ROWS]
+                counts, own = data.counts[s, p], np.asarray(features)[data.y[s]]
+                totals[entry] += counts.sum()
+                totals[2 + entry] += np.einsum("r,rd,rd->", counts, data.X[s, p], own)
         return totals
 
     def _records(self, coef: FloatArray, rest: FloatArray, stats: FloatArray) -> Arrays:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from types import TracebackType
 from typing import Any, Self
 
 _LOG_SECONDS = 10.0
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words, such as ``3 min``."""
+    if math.isnan(seconds):
+        return "unknown"
+    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.{1 if seconds < 9.95 * size else 0}f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 9.95 else f"{seconds:.2g} s"
 
 
 class Progress:
@@ -29,7 +40,8 @@ class Progress:
         self._total, self._label, self._done = total, label, done
         self._bar: Any = None
         self._log = shown and not sys.stderr.isatty()
-        self._last = time.monotonic()
+        self._last = self._start = time.monotonic()
+        self._before = done
         if shown and not self._log:
             from tqdm import tqdm
 
@@ -51,4 +63,16 @@ class Progress:
             self._bar.update(n_steps)
         elif self._log and time.monotonic() - self._last >= _LOG_SECONDS:
             self._last = time.monotonic()
-            print(f"{self._label}: step {self._done} of {self._total}", file=sys.stderr, flush=True)
+            print(
+                f"{self._label}: step {self._done} of {self._total}{self._left()}",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def _left(self) -> str:
+        """Say how long the rest takes at the rate so far."""
+        done = self._done - self._before
+        if not done:
+            return ""
+        rate = (time.monotonic() - self._start) / done
+        return f", about {duration(rate * (self._total - self._done))} left"

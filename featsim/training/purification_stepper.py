@@ -179,12 +179,14 @@ class PurificationStepper:
             lengths={"class": 1, "neuron": m, "dim": d},
             work=8 * (block + turned + drawn + table + (6 + bool(rank)) * d * m),
             per_record=8 * 8 * m,
-            step=StepWork(
+            step=None
+            if self.schedule.fresh  # drawing samples has no model
+            else StepWork(
                 products=tuple(products),
                 passes=3.0 * d * m + n * d * (2.0 + 3.0 * inner) + (n * d * m / 4 if self._sparse else 0.0),
                 functions=n * m * (1.0 + inner) * _ACTIVATION,
             ),
-            record=StepWork(passes=6.0 * d * m),
+            record=None if self.schedule.fresh else StepWork(passes=6.0 * d * m),
         )
 
     def initial_state(self) -> Arrays:

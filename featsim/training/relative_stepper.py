@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from featsim.data import PatchData
 from featsim.kernels import patch_network as kernel
 from featsim.training.patch_stepper import PatchStepper
 from featsim.training.run_spec import RunSpec
-from featsim.training.stepper import Arrays, Chunk
+from featsim.training.stepper import Arrays, Chunk, Footprint
 from featsim.training.time_schedules import RelativeSchedule
 from featsim.validation import FloatArray, IntArray
 
@@ -52,6 +53,10 @@ class RelativeStepper(PatchStepper):
         self._loss = kernel.STATISTICS.index(
             "clean_loss" if self._plan.mode == kernel.CLEAN else "attacked_loss"
         )
+
+    def footprint(self) -> Footprint:
+        """Return the sizes of the run; its steps are looked at one by one, which has no model."""
+        return dataclasses.replace(super().footprint(), step=None, record=None)
 
     def initial_state(self) -> Arrays:
         """Return the initial weights, with the elapsed time and whether the run has stopped moving."""

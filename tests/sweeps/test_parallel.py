@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from featsim.machine import TooLargeError
 from featsim.scenarios import get_scenario
-from featsim.sweeps import map_runs
+from featsim.sweeps import map_runs, parallel
 
 SMALL = get_scenario("structured-data/S1").with_settings({"n_steps": 30})
 
@@ -62,3 +63,14 @@ def test_progress_goes_to_standard_error_only_when_asked(capsys, monkeypatch):
 def test_jobs_must_be_a_positive_integer(jobs, error):
     with pytest.raises(error, match="jobs must be"):
         map_runs(fail_on_two, [1], jobs=jobs)
+
+
+def test_runs_that_do_not_fit_at_once_are_not_started(monkeypatch):
+    monkeypatch.setattr(parallel, "available_memory", lambda: 1000)
+    assert map_runs(fail_on_two, [1, 3], jobs=1, memory_bytes=1000) == [1, 3]
+    with pytest.raises(TooLargeError, match=r"2 runs at once take 1\.2 kB, 600 B each, .* use jobs=1$"):
+        map_runs(fail_on_two, [1, 2], jobs=2, memory_bytes=600)
+    with pytest.raises(TooLargeError, match="one alone does not fit: record less, or stream"):
+        map_runs(fail_on_two, [1], jobs=4, memory_bytes=1001)
+    monkeypatch.setattr(parallel, "available_memory", lambda: None)
+    assert map_runs(fail_on_two, [1], jobs=1, memory_bytes=10**18) == [1]
