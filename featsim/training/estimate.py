@@ -127,10 +127,12 @@ def estimate_run(
 
     Parameters
     ----------
-    model, data, schedule, attack, recording, initial_weights, batches, out, reduction : object
+    model, data, schedule, attack, recording : object
         As for :func:`featsim.training.train`.
     rng : numpy.random.Generator, optional
         As there; left as it is.
+    initial_weights, batches, out, reduction : object
+        As there.
     method : {"auto", "model", "measure", "none"}
         ``"model"`` for matrix products, where the theory has a model of its steps (two-layer patch networks,
         the symmetric network); ``"measure"`` for first steps, which compiles the kernels if need be;
