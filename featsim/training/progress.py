@@ -72,7 +72,7 @@ class Progress:
     def _left(self) -> str:
         """Say how long the rest takes at the rate so far."""
         done = self._done - self._before
-        if not done:
+        if not done or self._done >= self._total:
             return ""
         rate = (time.monotonic() - self._start) / done
         return f", about {duration(rate * (self._total - self._done))} left"
