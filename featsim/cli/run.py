@@ -239,13 +239,15 @@ def _recording(args: argparse.Namespace) -> Recording:
 
 def _tasks(args: argparse.Namespace, scenario: Scenario, recording: Recording) -> list[Task]:
     from featsim.cli.runs import Task, trace_path
+    from featsim.training.preparation import stepper_factory
 
     names = tuple(scenario.trainings)
     if args.training is not None:
         names = (check_name("training", args.training, names, f" of {scenario.name}"),)
     if args.out is not None and Path(args.out).suffix in (".npz", ".run"):
         raise UsageError(f"--out must be a folder for the traces, got {args.out!r}")
-    for name in names:  # before any work
+    for name in names:  # before any work, and before the folder has settings that nothing can run
+        stepper_factory(scenario.model, scenario.trainings[name].schedule)
         recording.steps(scenario.trainings[name].schedule.n_steps)
         recording.weight_steps(scenario.trainings[name].schedule.n_steps)
     return [

@@ -67,6 +67,13 @@ def test_precision_is_a_setting_of_every_training(small_run, tmp_path):
     assert small_run("--out", tmp_path / "old", "--training", "adversarial")[0] == 0
 
 
+def test_a_model_without_float32_refuses_it_before_its_folder_has_settings(featsim, tmp_path):
+    code, out, err = featsim("run", "cgro/cube", "--precision", "float32", "--out", tmp_path)
+    assert code == 2 and out == "" and err.count("\n") == 1
+    assert "precision must be 'float64' for a MemoriserSpec" in err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_out_holds_traces_and_settings(small_run, tmp_path):
     out = tmp_path / "deep" / "runs"
     code, text, _ = small_run("--seeds", 2, "--out", out)
