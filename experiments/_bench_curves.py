@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from _bench_process import Peer
+from _bench_process import Peer, together
 from _bench_rows import Effort, Row, measure
 from _workload import Case, PatchSize
 
@@ -60,33 +60,36 @@ def points(size: str) -> list[Point]:
     return found
 
 
-def measure_point(point: Point, peers: Sequence[Peer], effort: Effort, threads: int = 1) -> dict[str, Any]:
+def measure_point(
+    point: Point, peers: Sequence[Peer], yardstick: Peer, effort: Effort, seconds: float = float("inf")
+) -> dict[str, Any]:
     """Return a row with the curve's name and value; along T the seconds are those of whole runs."""
     # A run of a given length is one that calibrating can neither lengthen nor shorten.
     if point.steps is not None:
-        return _measure_length(point, peers, effort, threads)
-    row = measure(point.row, peers, effort, threads)
+        row = _measure_length(point, peers, effort)
+    else:
+        row = measure(point.row, peers, yardstick, effort, seconds)
+        del row["megabytes"]  # of processes that have seen other rows
     return {**row, "curve": point.curve, "value": point.value}
 
 
-def _measure_length(point: Point, peers: Sequence[Peer], effort: Effort, threads: int) -> dict[str, Any]:
+def _measure_length(point: Point, peers: Sequence[Peer], effort: Effort) -> dict[str, Any]:
     """Return seconds per step of runs of `point.steps` steps, fixed costs of a call included."""
-    clock = 0 if threads == 1 else 1
+    clock = 0 if peers[0].threads == 1 else 1
     assert point.steps is not None
     times: dict[str, list[float]] = {peer.name: [] for peer in peers}
+    together(peers, "warm", point.row.size, point.row.case)
+    together(peers, "load", point.row.size, point.row.case)
+    together(peers, "prepare", point.steps)
     for peer in peers:
-        peer("load", point.row.size, point.row.case)
-        peer("prepare", point.steps)
         peer("time")
     for _ in range(effort.rounds):
         for peer in peers:
             times[peer.name].append(peer("time")[clock] / point.steps)
     return {
         "key": point.row.key,
-        "curve": point.curve,
-        "value": point.value,
+        "steps": dict.fromkeys(times, point.steps),
         # The shortest of a few: what is looked for are fixed costs, which nothing makes smaller.
         "seconds_per_step": {name: min(values) for name, values in times.items()},
-        "raised_megabytes": {peer.name: peer("memory")[1] for peer in peers},
         "targets": [],
     }

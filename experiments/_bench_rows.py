@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from _bench_process import LABELS, Peer
+from _bench_process import LABELS, Peer, together
 from _workload import (
     CASES,
     SIZES,
@@ -23,13 +24,16 @@ from _workload import (
 # Rounding differs between programs; nothing else may. In units of the largest number of an array, or 1.
 AGREEMENT = 1e-9
 _CHECK_STEPS = 5
-_EXPENSIVE = 1.0  # seconds of one timed run from which on a run more is not spent on calibrating
+_EXPENSIVE = 4e10  # FLOP above which agreement is checked on fewer steps
 
 _FINAL_COUNTS = 100  # steps of a run below which one more pass over the data is more than 1 %
 _SHORT = 0.05  # seconds
 
 _WARM_PATCHES = PatchSize("warm-up", 2, 4, 4, 16, 16)
 _WARM_SYMMETRIC = SymmetricSize("warm-up", 16, 8, 32)
+
+# For the forecast alone: FLOP per second, how many times slower the programs are, seconds to start them all.
+_RATE, _SLOWER, _START = 3e10, {"featsim": 1.6, "numpy": 4.0, "torch": 3.0, "jax": 1.8}, 6.0
 
 # Share of the naive dgemm bound by size: clean and l_inf, then l2 with ten inner steps.
 _SHARES = {"tiny": (0.85, 2.0), "small": (0.95, 3.0), "medium": (0.90, 2.0), "large": (0.90, 1.5)}
@@ -63,11 +67,11 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Effort:
-    """Seconds of one timed run, rounds, rounds where a run is expensive, fewest steps."""
+    """Seconds of one timed run, most rounds, seconds of all rounds of a row, most steps of a run."""
 
     seconds: float = 0.5
     rounds: int = 5
-    expensive_rounds: int = 2
+    row_seconds: float = 60.0
     most_steps: int = 5000
 
 
@@ -84,50 +88,101 @@ def workload_rows(size: str) -> list[Row]:
     return [Row(f"{kind}/{of.name}/{case.name}", of, case) for kind, of, case in pairs]
 
 
+def threads_rows(size: str) -> list[Row]:
+    """Return the rows that are measured again with two threads for every program."""
+    chosen = ("tiny/clean", "small/clean", "small/l2 S=10", "medium/clean", "medium/l2 S=10")
+    rows = {row.key: row for row in workload_rows(size)}
+    found = [rows[f"patches/{name}"] for name in chosen if f"patches/{name}" in rows]
+    return [dataclasses.replace(row, key=row.key.replace("patches/", "threads/")) for row in found]
+
+
 def _cut(size: PatchSize, case: Case) -> PatchSize:
     """Attacked runs of the large size have 250 samples, which time per sample does not notice."""
     return dataclasses.replace(size, n_samples=250) if size.name == "large" and case.norm else size
 
 
-def measure(row: Row, peers: Sequence[Peer], effort: Effort, threads: int = 1) -> dict[str, Any]:
-    """Return all numbers of a row; the first of `peers` is featsim, the second NumPy.
+def forecast(row: Row, names: Sequence[str], effort: Effort) -> float:
+    """Return about how many seconds a row takes with all its rounds."""
+    N, d, K = row.size.gemm_shape
+    step = 4.0 * N * K * d * (row.case.n_inner + 1) / _RATE
+    all_steps = step * sum(_SLOWER[name] for name in names)
+    one_round = max(all_steps, effort.seconds * len(names))
+    rounds = min(effort.rounds, max(2, round(effort.row_seconds / one_round)))
+    return _START + 2.0 * all_steps + rounds * one_round
+
+
+def measure(
+    row: Row, peers: Sequence[Peer], yardstick: Peer, effort: Effort, seconds: float = float("inf")
+) -> dict[str, Any]:
+    """Return all numbers of a row.
+
+    Parameters
+    ----------
+    row : Row
+        Problem and case.
+    peers : sequence of Peer
+        The programs, featsim first.
+    yardstick : Peer
+        Measures the matrix product, so that the peers' memory is their own.
+    effort : Effort
+        Lengths and numbers of runs.
+    seconds : float
+        What the row may take; fewer rounds, but one, are made for it.
 
     Raises
     ------
     DisagreementError
         If a program's records differ from featsim's, before anything is timed.
     """
-    warm = _WARM_PATCHES if isinstance(row.size, PatchSize) else _WARM_SYMMETRIC
-    n_check = _check_steps(row)
-    outcomes = {}
-    for peer in peers:
-        peer.warm(warm, row.case)
-        peer("load", row.size, row.case)
-        peer("prepare", n_check)
-        outcomes[peer.name] = peer("run")
-    difference = largest_difference(row.key, outcomes)
+    begin = time.perf_counter()
+    threads = peers[0].threads
     clock = 0 if threads == 1 else 1
+    n_check = _check_steps(row)
+    together(peers, "warm", _WARM_PATCHES if isinstance(row.size, PatchSize) else _WARM_SYMMETRIC, row.case)
+    data = together(peers, "load", row.size, row.case)
+    together(peers, "prepare", n_check)
+    outcomes = {peer.name: peer("run") for peer in peers}
+    difference = largest_difference(row.key, outcomes)
+    # Here, where every program has done the same steps and no others.
+    memory = together(peers, "memory")
+    trace = sum(values.nbytes for values in outcomes["featsim"].values()) / 2.0**20
+    del outcomes
     steps, times = _calibrate(peers, effort, n_check, clock)
-    rounds = effort.rounds
-    if max(values[-1] * steps[name] for name, values in times.items()) > _EXPENSIVE:
-        rounds = effort.expensive_rounds
+    one_round = sum(values[-1] * steps[name] for name, values in times.items())
+    left = min(effort.row_seconds, seconds - (time.perf_counter() - begin))
+    rounds = max(1, min(effort.rounds, int(left / max(one_round, 1e-9)) + 1))
     bounds = []
     while len(bounds) < rounds:
-        bounds.append(_gemm_seconds(peers[1], row, effort, clock))
+        bounds.append(_gemm_seconds(yardstick, row, effort, clock))
         # The calibrating runs are a first round: steps and programs were warm already.
         if len(bounds) > 1:
             for peer in peers:
                 times[peer.name].append(_seconds_per_step(peer, steps[peer.name], clock))
-    median = {name: statistics.median(values) for name, values in times.items()}
-    N, d, K = row.size.gemm_shape
-    flops = 4.0 * N * K * d * (row.case.n_inner + 1)
-    rate = 2.0 * N * K * d / statistics.median(bounds)
     result = {
         "key": row.key,
         "size": row.size.name,
         "case": row.case.name,
-        "shape": {"rows": N, "dim": d, "neurons": K, "inner_steps": row.case.n_inner},
+        "threads": threads,
         "steps": steps,
+        "rounds": rounds,
+        **_figures(row, times, statistics.median(bounds)),
+        "data_megabytes": max(data.values()),
+        "trace_megabytes": trace,
+        "megabytes": memory,
+        "largest_difference": difference,
+        "checked_steps": n_check,
+    }
+    return {**result, "targets": targets(result)}
+
+
+def _figures(row: Row, times: dict[str, list[float]], bound: float) -> dict[str, Any]:
+    """Return what follows from seconds per step, and from seconds of the product (N, d) x (d, K)."""
+    median = {name: statistics.median(values) for name, values in times.items()}
+    N, d, K = row.size.gemm_shape
+    flops = 4.0 * N * K * d * (row.case.n_inner + 1)
+    rate = 2.0 * N * K * d / bound
+    return {
+        "shape": {"rows": N, "dim": d, "neurons": K, "inner_steps": row.case.n_inner},
         "seconds_per_step": median,
         "spread": {name: (max(v) - min(v)) / median[name] for name, v in times.items()},
         "steps_per_second": {name: 1.0 / value for name, value in median.items()},
@@ -136,19 +191,13 @@ def measure(row: Row, peers: Sequence[Peer], effort: Effort, threads: int = 1) -
         },
         "dgemm_gflops": rate / 1e9,
         "share_of_dgemm_bound": flops / rate / median["featsim"],
-        "peak_megabytes": {peer.name: peer("memory")[0] for peer in peers},
-        "raised_megabytes": {peer.name: peer("memory")[1] for peer in peers},
-        "largest_difference": difference,
-        "checked_steps": n_check,
     }
-    result["targets"] = targets(result)
-    return result
 
 
 def _check_steps(row: Row) -> int:
     """Return how many steps are compared: five, or fewer where a step takes long."""
     N, d, K = row.size.gemm_shape
-    return int(min(max(4e10 / (4.0 * N * d * K * (row.case.n_inner + 1)), 1), _CHECK_STEPS))
+    return int(min(max(_EXPENSIVE / (4.0 * N * d * K * (row.case.n_inner + 1)), 1), _CHECK_STEPS))
 
 
 def largest_difference(key: str, outcomes: dict[str, dict[str, np.ndarray]]) -> float:
@@ -189,36 +238,38 @@ def _calibrate(
             count = wanted
             peer("prepare", count)
             seconds = peer("time")[clock]
-        steps[peer.name], times[peer.name] = count, [seconds / count]
-        if peer.name == "featsim" and count < _FINAL_COUNTS:
-            times[peer.name] = [_seconds_per_step(peer, count, clock)]
+        steps[peer.name], times[peer.name] = count, [_seconds_per_step(peer, count, clock, seconds)]
     return steps, times
 
 
-def _seconds_per_step(peer: Peer, count: int, clock: int) -> float:
+def _seconds_per_step(peer: Peer, count: int, clock: int, short: float | None = None) -> float:
     """Return seconds per step in `count` steps; of featsim's short runs, in the second half of 2 `count`.
 
     featsim's `train` also goes through the data for the state after the last step, which no peer does.
+    `short` is the time of `count` steps where it has just been measured.
     """
-    if peer.name != "featsim" or count >= _FINAL_COUNTS:
-        return float(peer("time")[clock]) / count
-    peer("prepare", count)
-    short = peer("time")[clock]
+    doubled = peer.name == "featsim" and count < _FINAL_COUNTS
+    if short is None:
+        if doubled:
+            peer("prepare", count)
+        short = float(peer("time")[clock])
     # The difference of two runs that take no time would be noise.
-    if short < _SHORT:
-        return float(short) / count
+    if not doubled or short < _SHORT:
+        return short / count
     peer("prepare", 2 * count)
     return float(peer("time")[clock] - short) / count
 
 
 def _gemm_seconds(peer: Peer, row: Row, effort: Effort, clock: int) -> float:
-    return float(peer("gemm", row.size.gemm_shape, min(effort.seconds, 0.2))[clock])
+    return float(peer("gemm", row.size.gemm_shape, min(effort.seconds, 0.1))[clock])
 
 
 def targets(row: dict[str, Any]) -> list[dict[str, Any]]:
     """Return what the row is held to: the number wanted, the number measured, whether it is met."""
     wanted: list[tuple[str, float, float | None]] = []
     kind, size, case = row["key"].split("/")
+    if kind not in ("patches", "symmetric"):
+        return []
     if kind == "patches" and size in _SHARES:
         share = row["share_of_dgemm_bound"]
         if case == "clean" or case.startswith("linf"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -22,9 +23,11 @@ from _workload import (
 
 from featsim import (
     GradientAttack,
+    PatchData,
     RampSchedule,
     Recording,
     Schedule,
+    SparseCodingData,
     SymmetricNetworkSpec,
     Threat,
     TwoLayerSpec,
@@ -35,6 +38,7 @@ from featsim import (
 )
 
 Arrays = dict[str, np.ndarray]
+_TABLES = ("robust_table", "nonrobust_table")
 
 
 def versions() -> dict[str, str]:
@@ -42,11 +46,44 @@ def versions() -> dict[str, str]:
     return version_report()
 
 
-def prepare(problem: Problem, case: Case, n_steps: int) -> Callable[[], Arrays]:
-    """Check and convert the data, and return the training as a function without arguments."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class Held:
+    """A problem as this program holds it: checked data, and what else a training takes."""
+
+    problem: Problem  # without its samples
+    data: PatchData | SparseCodingData
+
+
+def convert(problem: Problem) -> Held:
+    """Return the data as this program holds them: checked copies, of which the drawn arrays are freed."""
     if isinstance(problem, PatchProblem):
-        return _patches(problem, case, n_steps)
-    return _symmetric(problem, case, n_steps)
+        k = problem.size.n_classes
+        data: Any = patch_data(
+            problem.X,
+            problem.y,
+            n_classes=k,
+            robust_features=problem.features[:k],
+            nonrobust_features=problem.features[k:],
+            roles=problem.roles,
+        )
+    else:
+        data = sparse_coding_data(
+            problem.X,
+            (problem.signs > 0).astype(np.int64),
+            dictionary=np.eye(problem.size.dim),
+            label_weights=problem.rule,
+        )
+    return Held(dataclasses.replace(problem, X=np.empty((0, *problem.X.shape[1:]))), data)
+
+
+def prepare(held: Held, case: Case, n_steps: int, recorded: str = "peers") -> Callable[[], Arrays]:
+    """Return the training as a function without arguments.
+
+    `recorded` is ``"peers"`` for what all programs record, ``"everything"`` at every step, or ``"last"``.
+    """
+    if isinstance(held.problem, PatchProblem):
+        return _patches(held.problem, held.data, case, n_steps, recorded)
+    return _symmetric(held.problem, held.data, case, n_steps)
 
 
 def _attack(case: Case) -> GradientAttack | None:
@@ -72,27 +109,24 @@ def _stats(trace: Any, case: Case) -> np.ndarray:
     return np.stack(columns if case.norm else columns * 2, axis=1)
 
 
-def _patches(problem: PatchProblem, case: Case, n_steps: int) -> Callable[[], Arrays]:
+def _patches(
+    problem: PatchProblem, data: Any, case: Case, n_steps: int, recorded: str
+) -> Callable[[], Arrays]:
     size = problem.size
     k = size.n_classes
-    data = patch_data(
-        problem.X,
-        problem.y,
-        n_classes=k,
-        robust_features=problem.features[:k],
-        nonrobust_features=problem.features[k:],
-        roles=problem.roles,
-    )
 
-    def run() -> Arrays:
-        trace = train(
+    def run(recording: Recording) -> Any:
+        return train(
             TwoLayerSpec(width=size.width, power=POWER, smoothing=SMOOTHING),
             data,
             schedule=Schedule(n_steps=n_steps, step_size=STEP_SIZE),
             attack=_attack(case),
-            recording=_recording(case, n_steps, "robust_table", "nonrobust_table"),
+            recording=recording,
             initial_weights=problem.weights.reshape(k, size.width, size.dim),
         )
+
+    def run_as_peers() -> Arrays:
+        trace = run(_recording(case, n_steps, *_TABLES))
         table = np.concatenate([trace["robust_table"], trace["nonrobust_table"]], axis=3)
         return {
             "coef": table.reshape(n_steps, size.n_filters, 2 * k),
@@ -100,16 +134,17 @@ def _patches(problem: PatchProblem, case: Case, n_steps: int) -> Callable[[], Ar
             "weights": trace.final_weights.reshape(size.n_filters, size.dim),
         }
 
-    return run
+    if recorded == "peers":
+        return run_as_peers
+    last = Recording(at=(n_steps,))
+    # By default all but the full tables is recorded.
+    names = [name for name, axes in run(last).axes.items() if axes[0] == "step" and name != "steps"]
+    everything = Recording(quantities=(*names, *_TABLES))
+    recording = everything if recorded == "everything" else last
+    return lambda: {"weights": run(recording).final_weights}
 
 
-def _symmetric(problem: SymmetricProblem, case: Case, n_steps: int) -> Callable[[], Arrays]:
-    data = sparse_coding_data(
-        problem.X,
-        (problem.signs > 0).astype(np.int64),
-        dictionary=np.eye(problem.size.dim),
-        label_weights=problem.rule,
-    )
+def _symmetric(problem: SymmetricProblem, data: Any, case: Case, n_steps: int) -> Callable[[], Arrays]:
     batches = problem.batches(n_steps)
 
     def run() -> Arrays:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,11 @@ jax.config.update("jax_platforms", "cpu")
 def versions() -> dict[str, str]:
     """Return the versions of what computes here."""
     return {"jax": jax.__version__, "jaxlib": jaxlib.__version__}
+
+
+def convert(problem: Problem) -> Problem:
+    """Return the data as this program holds them: copies, of which the drawn arrays are freed."""
+    return dataclasses.replace(problem, X=jnp.array(problem.X))
 
 
 def prepare(problem: Problem, case: Case, n_steps: int) -> Callable[[], Arrays]:

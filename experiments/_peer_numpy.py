@@ -28,6 +28,11 @@ def versions() -> dict[str, str]:
     return {"numpy": np.__version__, "scipy": scipy.__version__}
 
 
+def convert(problem: Problem) -> Problem:
+    """Return the data as this program holds them: the arrays that were drawn."""
+    return problem
+
+
 def prepare(problem: Problem, case: Case, n_steps: int) -> Callable[[], Arrays]:
     """Return the training as a function without arguments."""
     if isinstance(problem, PatchProblem):

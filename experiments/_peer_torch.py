@@ -35,6 +35,11 @@ def versions() -> dict[str, str]:
     return {"torch": torch.__version__}
 
 
+def convert(problem: Problem) -> Problem:
+    """Return the data as this program holds them: tensors share the arrays that were drawn."""
+    return problem
+
+
 def prepare(problem: Problem, case: Case, n_steps: int) -> Callable[[], Arrays]:
     """Share the data with PyTorch, and return the training as a function without arguments."""
     if isinstance(problem, PatchProblem):

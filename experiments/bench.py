@@ -4,9 +4,13 @@ Workload 1 is structured patches at four sizes, clean and attacked, with every c
 and accuracy recorded at every step; workload 2 the symmetric network, clean and under one fast
 gradient step. NumPy always takes part, PyTorch (eager, autograd) and JAX (jit and scan) where they
 are installed: pip install '.[bench]'. Every program runs in a process of its own with the same
-number of threads. Programs take turns, and must agree before anything is timed.
+number of threads. Programs take turns, and must agree before anything is timed. Then come scaling
+curves, some rows again with two threads for every program, and what is featsim's own: the price of
+recording, seeds on two processors, the time to the first trajectory.
 
-Writes bench.json, bench.md and bench.png. Rows can be measured in several goes:
+Without --quick or --full it takes at most a quarter of an hour: rows are given fewer rounds where
+the machine is slow. Writes bench.json, bench.md and bench.png after every row, so that an
+interrupted benchmark goes on with --join --seconds. Rows can be measured in several goes:
     bench.py --only 'patches/tiny/*'
     bench.py --only 'patches/small/*' --join
     bench.py --join --seconds 150          # what is not there yet, as much as fits
@@ -16,6 +20,8 @@ Writes bench.json, bench.md and bench.png. Rows can be measured in several goes:
 from __future__ import annotations
 
 import argparse
+import contextlib
+import dataclasses
 import datetime
 import fnmatch
 import json
@@ -26,37 +32,120 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from _bench_budget import Budget
 from _bench_curves import measure_point, points
-from _bench_process import Peer, installed
-from _bench_report import draw, line, markdown, restructured, summary
-from _bench_rows import DisagreementError, Effort, measure, workload_rows
+from _bench_figure import draw
+from _bench_own import STARTS, measure_seeds, measure_start, measure_tracing, seeds_rows, tracing_rows
+from _bench_process import LABELS, Peer, installed, programs
+from _bench_report import line, markdown, restructured, summary
+from _bench_rows import DisagreementError, Effort, Row, forecast, measure, threads_rows, workload_rows
 
+# For the rows of the workloads, points of the curves, and rows of featsim alone.
 _EFFORTS = {
-    "quick": (Effort(seconds=0.005, rounds=2), Effort(seconds=0.002, rounds=1)),
-    "default": (Effort(seconds=0.3, rounds=4), Effort(seconds=0.08, rounds=3)),
-    "full": (Effort(seconds=2.0, rounds=7, expensive_rounds=3), Effort(seconds=0.5, rounds=5)),
+    "quick": (Effort(0.005, 2), Effort(0.002, 1), Effort(0.01, 1)),
+    "default": (Effort(0.2, 4, row_seconds=15.0), Effort(0.06, 3, 4.0), Effort(0.25, 4)),
+    "full": (Effort(2.0, 7, row_seconds=200.0), Effort(0.5, 5), Effort(1.0, 7)),
 }
+_LIMIT = {"default": 840.0}  # seconds, of the quarter of an hour
+_OWN = {"start": 12.0, "tracing": 15.0, "seeds": 25.0}  # seconds, about
 
 
-def tasks(size: str, patterns: list[str]) -> dict[str, Callable[..., dict[str, Any]]]:
-    """Return what is measured, by key; `patterns` choose among the keys as a shell does."""
-    of_rows, of_points = _EFFORTS[size]
-    found: dict[str, Callable[..., dict[str, Any]]] = {}
+class Bench:
+    """The programs that take part: fresh processes for a row, or those of earlier rows.
+
+    Parameters
+    ----------
+    names : list of str
+        Programs, featsim first.
+    threads : int
+        Threads of each.
+    """
+
+    def __init__(self, names: list[str], threads: int) -> None:
+        self.names, self.threads = names, threads
+        self._kept: dict[tuple[tuple[str, ...], int], list[Peer]] = {}
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Bench:
+        """Return the bench."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the processes that were kept."""
+        self._stack.close()
+
+    def kept(self, names: list[str], threads: int) -> list[Peer]:
+        """Return processes that stay: memory is not theirs alone, all else is."""
+        key = tuple(names), threads
+        if key not in self._kept:
+            self._kept[key] = self._stack.enter_context(programs(names, threads))
+        return self._kept[key]
+
+    def row(self, row: Row, threads: int, effort: Effort, seconds: float) -> dict[str, Any]:
+        """Measure a row in fresh processes: an allocator keeps what earlier rows needed."""
+        (yardstick,) = self.kept(["numpy"], threads)
+        with programs(self.names, threads) as peers:
+            return measure(row, peers, yardstick, effort, seconds)
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What gives one row: about how long it takes, and a function of the seconds that it may take."""
+
+    forecast: float
+    measure: Callable[[float], dict[str, Any]]
+
+
+def tasks(size: str, bench: Bench) -> dict[str, Task]:
+    """Return all that is measured, by key, in its order."""
+    effort, of_points, own = _EFFORTS[size]
+    names, threads = bench.names, bench.threads
+    found: dict[str, Task] = {}
+
+    def add_row(row: Row, n_threads: int) -> None:
+        about = forecast(row, names, effort)
+        found[row.key] = Task(about, lambda seconds: bench.row(row, n_threads, effort, seconds))
+
+    def add(key: str, about: float, measured: Callable[[float], dict[str, Any]]) -> None:
+        found[key] = Task(about, measured)
+
     for row in workload_rows(size):
-        found[row.key] = lambda peers, threads, row=row: measure(row, peers, of_rows, threads)
-    for point in points(size):
-        found[point.row.key] = lambda peers, threads, point=point: measure_point(
-            point, peers, of_points, threads
+        add_row(row, threads)
+    for row in tracing_rows(size):
+        add(
+            row.key,
+            _OWN["tracing"],
+            lambda _, row=row: measure_tracing(row, bench.kept(["featsim"], 1)[0], own),
         )
-    return {key: task for key, task in found.items() if any(fnmatch.fnmatchcase(key, p) for p in patterns)}
+    if (os.cpu_count() or 1) > 1:
+        for row in seeds_rows(size):
+            add(row.key, _OWN["seeds"], lambda _, row=row: measure_seeds(row, own))
+        for row in threads_rows(size):
+            add_row(row, 2)
+    for what in STARTS[: 1 if size == "quick" else None]:
+        add(f"start/{what}", _OWN["start"], lambda _, what=what: measure_start(what, own.rounds))
+    for point in points(size):
+        about = forecast(point.row, names, of_points)
+        found[point.row.key] = Task(
+            about,
+            lambda seconds, point=point: measure_point(
+                point, bench.kept(names, threads), bench.kept(["numpy"], threads)[0], of_points, seconds
+            ),
+        )
+    return found
 
 
-def stamp(peers: list[Peer], size: str, threads: int) -> dict[str, Any]:
+def chosen(known: dict[str, Task], patterns: list[str]) -> dict[str, Task]:
+    """Return the tasks whose keys are matched by a pattern, as a shell does."""
+    return {key: task for key, task in known.items() if any(fnmatch.fnmatchcase(key, p) for p in patterns)}
+
+
+def stamp(bench: Bench, size: str) -> dict[str, Any]:
     """Return with what the rows are measured."""
     versions: dict[str, str] = {}
-    for peer in peers:
+    for peer in bench.kept(bench.names, bench.threads):
         versions |= {name: version for name, version in peer("versions").items() if name not in versions}
-    return {"size": size, "threads": threads, "processors": os.cpu_count(), "versions": versions}
+    return {"size": size, "threads": bench.threads, "processors": os.cpu_count(), "versions": versions}
 
 
 def joined(file: Path, now: dict[str, Any]) -> list[dict[str, Any]]:
@@ -67,11 +156,19 @@ def joined(file: Path, now: dict[str, Any]) -> list[dict[str, Any]]:
     for name, value in now.items():
         if before[name] != value:
             raise SystemExit(
-                f"{file} was measured with another {name} ({before[name]}, now {value}); measure it again "
-                "without --join"
+                f"{file} was measured with other {name} ({_difference(before[name], value)}); "
+                "measure it again without --join"
             )
     rows: list[dict[str, Any]] = before["rows"]
     return rows
+
+
+def _difference(before: Any, now: Any) -> str:
+    """Name what differs of two values, or of two dictionaries."""
+    if not isinstance(before, dict):
+        return f"{before}, now {now}"
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    return ", ".join(f"{name} {before.get(name, 'absent')}, now {now.get(name, 'absent')}" for name in names)
 
 
 def write(result: dict[str, Any], folder: Path, order: list[str]) -> None:
@@ -122,44 +219,64 @@ def arguments() -> argparse.Namespace:
     return options
 
 
+def go_through(
+    todo: dict[str, Task], result: dict[str, Any], write_now: Callable[[], None], limit: float, stop: float
+) -> None:
+    """Measure the rows one after the other, each written when it is there.
+
+    With more than `limit` seconds in sight, rows have fewer rounds; after `stop` seconds none begins.
+    """
+    rows = result["rows"]
+    budget = Budget({key: task.forecast for key, task in todo.items()}, limit)
+    for number, (key, task) in enumerate(todo.items(), start=1):
+        if budget.elapsed > stop:
+            print(f"no time for {key} and what follows; go on with --join --seconds", flush=True)
+            break
+        begin = time.perf_counter()
+        row = task.measure(budget.share(key))
+        row["seconds_taken"] = time.perf_counter() - begin
+        budget.done(key, row["seconds_taken"])
+        rows[:] = [*(other for other in rows if other["key"] != key), row]
+        print(f"[{number}/{len(todo)}, {budget}] {line(row)}", flush=True)
+        write_now()
+
+
 def main() -> int:
     """Measure the rows asked for, and write all there are."""
     options = arguments()
     size = "quick" if options.quick else ("full" if options.full else "default")
-    order = list(tasks(size, ["*"]))
-    chosen = tasks(size, options.only or ["*"])
     here = installed()
     names = here if options.peers is None else ["featsim", "numpy", *options.peers]
-    for absent in {"torch", "jax"} - set(names):
-        print(f"{absent} takes no part{'' if absent in here else ': it is not installed'}", flush=True)
+    for absent in [name for name in ("torch", "jax") if name not in names]:
+        why = "" if absent in here else f": it is not installed; {sys.executable} -m pip install '.[bench]'"
+        print(f"{LABELS[absent]} takes no part{why}", flush=True)
     begin = time.perf_counter()
-    peers = [Peer(name, options.threads) for name in names]
-    try:
-        result = stamp(peers, size, options.threads)
+    with Bench(names, options.threads) as bench:
+        known = tasks(size, bench)
+        order = list(known)
+        todo = chosen(known, options.only or ["*"])
+        result = stamp(bench, size)
         rows = joined(options.results / "bench.json", result) if options.join else []
         result |= {"date": datetime.date.today().isoformat(), "rows": rows}
-        known = {row["key"] for row in rows} if options.seconds else set()
-        for key, task in chosen.items():
-            if key in known:
-                continue
-            if options.seconds and time.perf_counter() - begin > options.seconds:
-                print(f"no time for {key} and what follows; go on with --join", flush=True)
-                break
-            if size != "quick" and not key.startswith("curves"):
-                # An allocator keeps what earlier rows needed: memory is that of a fresh process.
-                for peer in peers:
-                    peer.close()
-                peers[:] = [Peer(name, options.threads) for name in names]
-            row = task(peers, options.threads)
-            rows[:] = [*(other for other in rows if other["key"] != key), row]
-            print(line(row), flush=True)
-            write(result, options.results, order)
-    except DisagreementError as error:
-        print(f"the programs disagree: {error}", file=sys.stderr)
-        return 1
-    finally:
-        for peer in peers:
-            peer.close()
+        if options.seconds:
+            there = {row["key"] for row in rows}
+            todo = {key: task for key, task in todo.items() if key not in there}
+        # With a time of their own, rows are measured as if there were all the time they need.
+        limit = float("inf") if options.seconds or options.only else _LIMIT.get(size, float("inf"))
+        try:
+            go_through(
+                todo,
+                result,
+                lambda: write(result, options.results, order),
+                limit,
+                options.seconds or limit,
+            )
+        except DisagreementError as error:
+            print(f"the programs disagree: {error}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print(f"interrupted; {len(rows)} rows are in {options.results / 'bench.json'}", file=sys.stderr)
+            return 130
     write(result, options.results, order)
     draw(result, options.results / "bench.png")
     if options.table:

@@ -88,7 +88,8 @@ def map_runs(
             return results
         from joblib import Parallel, delayed
 
-        parallel = Parallel(n_jobs=min(jobs, len(items)), return_as="generator")
+        # One at a time: joblib would hand out short runs in batches, of which one process gets the last.
+        parallel = Parallel(n_jobs=min(jobs, len(items)), return_as="generator", batch_size=1)
         for result in parallel(delayed(_one_thread)(function, item) for item in items):
             results.append(result)
             report.advance(1)

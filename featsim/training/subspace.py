@@ -28,6 +28,7 @@ REDUCTIONS = ("auto", "never", "always")
 BASIS = "subspace_basis"
 _VECTORS = ("X", "fresh_X", "robust_features", "nonrobust_features", "signal", "weights")
 _SPANNING = ("robust_features", "nonrobust_features", "signal")
+_BLOCK = 1024  # rows
 _TOLERANCE = 1e-12  # of a unit vector's part outside the others: rounding is 1e-16 times a few
 
 
@@ -185,11 +186,13 @@ def spanning_basis(inputs: Arrays, limit: float | None = None) -> FloatArray | N
     total = len(span)
     # Noise-free patches lie in the features' span: they cost nothing here.
     for name in ("weights", "X"):
-        vectors = _outside(inputs[name].reshape(-1, d), span)
-        total += len(vectors)
-        rows.append(vectors)
-    if limit is not None and total >= limit:
-        return None
+        vectors = inputs[name].reshape(-1, d)
+        # In blocks: no second array of the size of the data, and a full rank is seen in the first ones.
+        for first in range(0, len(vectors), _BLOCK):
+            rows.append(_outside(vectors[first : first + _BLOCK], span))
+            total += len(rows[-1])
+            if limit is not None and total >= limit:
+                return None
     added = _orthonormal(np.concatenate(rows[1:]))
     added -= (added @ span.T) @ span  # of rounding alone: the rank is known now
     added = np.linalg.qr(added.T)[0].T if len(added) else added
