@@ -26,14 +26,11 @@ AGREEMENT = 1e-9
 _CHECK_STEPS = 5
 _EXPENSIVE = 4e10  # FLOP above which agreement is checked on fewer steps
 
-_FINAL_COUNTS = 100  # steps of a run below which one more pass over the data is more than 1 %
-_SHORT = 0.05  # seconds
-
 _WARM_PATCHES = PatchSize("warm-up", 2, 4, 4, 16, 16)
 _WARM_SYMMETRIC = SymmetricSize("warm-up", 16, 8, 32)
 
 # For the forecast alone: FLOP per second, how many times slower the programs are, seconds to start them all.
-_RATE, _SLOWER, _START = 3e10, {"featsim": 1.6, "numpy": 4.0, "torch": 3.0, "jax": 1.8}, 6.0
+_RATE, _SLOWER, _START = 3e10, {"featsim": 1.2, "numpy": 4.0, "torch": 3.0, "jax": 1.8}, 6.0
 
 # Share of the naive dgemm bound by size: clean and l_inf, then l2 with ten inner steps.
 _SHARES = {"tiny": (0.85, 2.0), "small": (0.95, 3.0), "medium": (0.90, 2.0), "large": (0.90, 1.5)}
@@ -157,7 +154,7 @@ def measure(
         # The calibrating runs are a first round: steps and programs were warm already.
         if len(bounds) > 1:
             for peer in peers:
-                times[peer.name].append(_seconds_per_step(peer, steps[peer.name], clock))
+                times[peer.name].append(peer("time")[clock] / steps[peer.name])
     result = {
         "key": row.key,
         "size": row.size.name,
@@ -238,26 +235,8 @@ def _calibrate(
             count = wanted
             peer("prepare", count)
             seconds = peer("time")[clock]
-        steps[peer.name], times[peer.name] = count, [_seconds_per_step(peer, count, clock, seconds)]
+        steps[peer.name], times[peer.name] = count, [seconds / count]
     return steps, times
-
-
-def _seconds_per_step(peer: Peer, count: int, clock: int, short: float | None = None) -> float:
-    """Return seconds per step in `count` steps; of featsim's short runs, in the second half of 2 `count`.
-
-    featsim's `train` also goes through the data for the state after the last step, which no peer does.
-    `short` is the time of `count` steps where it has just been measured.
-    """
-    doubled = peer.name == "featsim" and count < _FINAL_COUNTS
-    if short is None:
-        if doubled:
-            peer("prepare", count)
-        short = float(peer("time")[clock])
-    # The difference of two runs that take no time would be noise.
-    if not doubled or short < _SHORT:
-        return short / count
-    peer("prepare", 2 * count)
-    return float(peer("time")[clock] - short) / count
 
 
 def _gemm_seconds(peer: Peer, row: Row, effort: Effort, clock: int) -> float:

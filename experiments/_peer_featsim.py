@@ -99,7 +99,7 @@ def _quantities(case: Case) -> tuple[str, ...]:
 
 
 def _recording(case: Case, n_steps: int, *names: str) -> Recording:
-    """Record before every step. The state after the last one costs another attack, which no peer pays."""
+    """Record before every step, as the peers do, and not the state after the last one."""
     return Recording(quantities=(*names, *_quantities(case)), at=tuple(range(n_steps)))
 
 
