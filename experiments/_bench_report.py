@@ -150,7 +150,7 @@ def machine(result: dict[str, Any]) -> list[str]:
     if checked:
         found.append(
             f"MB: of the data (float64), and how far the peak of each process, fresh for the row, is above "
-            f"what it held before the data were there; after {min(checked)} to {max(checked)} recorded steps."
+            f"what it held before the data were there; after at most {max(checked)} recorded steps."
         )
     return [
         *found,
