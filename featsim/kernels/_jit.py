@@ -19,6 +19,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
 
 
+# A process that compiles a kernel also holds each of its parts on its own, optimised once; one that loads the
+# kernel from the cache has the parts optimised with it. The two may round differently, unless all is inlined.
+_PART: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
+
 _IMPORT = re.compile(r"^from featsim\.kernels\.(\w+) import", re.MULTILINE)
 
 
@@ -64,9 +68,9 @@ def jit(function: Function) -> Function:
 
 def inner(function: Function) -> Function:
     """Compile a part of a kernel that only kernels call: no Python entry, half the compile time."""
-    return _compile(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    return _compile(function, **_PART)
 
 
 def precise(function: Function) -> Function:
     """Compile a part whose sums must keep their order: special functions in two-part arithmetic."""
-    return _compile(function, fastmath={"contract"}, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    return _compile(function, fastmath={"contract"}, **_PART)

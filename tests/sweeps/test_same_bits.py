@@ -52,7 +52,7 @@ def run(item):
     return found.hexdigest()
 
 
-def elsewhere(jobs, threads):
+def elsewhere(jobs, threads, **environment):
     """Return the digests from a fresh interpreter in whose environment all thread variables are set."""
     code = (
         f"import sys; sys.path[:0] = {sys.path!r}; sys.path.insert(0, {os.path.dirname(__file__)!r})\n"
@@ -62,7 +62,7 @@ def elsewhere(jobs, threads):
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, **dict.fromkeys(_VARIABLES, threads)},
+        env={**os.environ, **dict.fromkeys(_VARIABLES, threads), **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -80,3 +80,9 @@ def here():
 def test_processes_and_threads_change_no_bit(jobs, threads, here):
     assert elsewhere(jobs, threads) == here
     assert len(set(here)) == len(ITEMS)
+
+
+@pytest.mark.slow  # compiles all kernels anew
+def test_a_process_that_compiles_gives_the_bits_of_one_that_loads(tmp_path, here):
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path)}
+    assert elsewhere(1, "1", **cache) == elsewhere(1, "1", **cache) == here
