@@ -470,27 +470,42 @@ def _part_accuracies(S, counts, roles, row0, P, labels, totals, stats):
 
 
 @inner
-def _perturbation_statistics(moved, Y, norms, counts, roles, row0, P, labels, stats):
+def _perturbation_statistics(moved, norms, counts, roles, row0, P, labels, stats):
     """Add what the perturbation does to the feature of its patch; averages are taken at the end.
 
-    moved (J, rows): <feature, delta_p>, u then v; norms (rows,): |delta_p|^2, taken from Y where it has
-    rows. Sums: cosine with -v_y on non-robust patches, <delta, v_y> on them, <delta, u_y> on robust ones.
+    moved (J, rows): <feature, delta_p>, u then v; norms (rows,): |delta_p|^2. Sums: cosine with -v_y on
+    non-robust patches, <delta, v_y> on them, <delta, u_y> on robust ones.
     """
     k = moved.shape[0] // 2
     for p in range(labels.shape[0] * P):
         role, y = roles[row0 + p], labels[p // P]
         weight = counts[row0 + p]
         if role == 1:
-            square = norms[p]
-            if Y.shape[0] > 0:
-                square = 0.0
-                for c in range(Y.shape[1]):
-                    square += Y[p, c] * Y[p, c]
-            if square > 0.0:
-                stats[7] -= weight * moved[k + y, p] / math.sqrt(square)
+            if norms[p] > 0.0:
+                stats[7] -= weight * moved[k + y, p] / math.sqrt(norms[p])
             stats[8] += weight * moved[k + y, p]
         elif role == 0:
             stats[9] += weight * moved[y, p]
+
+
+@inner
+def _explicit_statistics(Y, features, counts, roles, row0, P, labels, stats):
+    """Add the same from the perturbations Y (rows, r) and features (J, r): one feature for each patch."""
+    k = features.shape[0] // 2
+    for p in range(labels.shape[0] * P):
+        role, weight = roles[row0 + p], counts[row0 + p]
+        if role == 0 or role == 1:
+            feature = labels[p // P] + k * role
+            along, square = 0.0, 0.0
+            for c in range(Y.shape[1]):
+                along += features[feature, c] * Y[p, c]
+                square += Y[p, c] * Y[p, c]
+            if role == 1:
+                if square > 0.0:
+                    stats[7] -= weight * along / math.sqrt(square)
+                stats[8] += weight * along
+            else:
+                stats[9] += weight * along
 
 
 @inner
@@ -613,7 +628,6 @@ def patch_trajectory(
     by_column = np.empty((d if few else 0, K), dtype)
     left, scratch_coef, scratch_stats = np.empty(W.shape), np.empty((n_filters, J)), np.empty(N_STATISTICS)
     norms = np.zeros((2, R))
-    no_rows = np.empty((0, 1), dtype)
     if coefficients is not None:
         h_all, c_all, za_all = np.empty(K * R, dtype), np.empty(K * R, dtype), np.empty(K * R, dtype)
         gram, fold_back = np.empty((K, K), dtype), np.empty((K, K), dtype)
@@ -818,21 +832,23 @@ def patch_trajectory(
                     _spread(F, error, last or not margin, last, c, row0, P, E)
                     _gated_slopes(V, shape, m, E, A)
                 if recorded and moves:
-                    moved = moved_all[: J * rows].reshape(J, rows)
                     if coefficients is not None:
-                        multiply_left_transposed(cast_coef, C, 0.0, moved)
+                        moved = moved_all[: J * rows].reshape(J, rows)
+                        if few:
+                            multiply_few_left_transposed(cast_coef, C, False, moved)
+                        else:
+                            multiply_left_transposed(cast_coef, C, 0.0, moved)
                         if starts is not None:
                             from_start = start_all[: J * rows].reshape(J, rows)
                             multiply_right_transposed(cast_features, D, 0.0, from_start)
                             for j in range(J):
                                 for p in range(rows):
                                     moved[j, p] += carried[p] * from_start[j, p]
-                        _perturbation_statistics(moved, no_rows, norms[0], c, o, row0, P, y, now_stats)
+                        _perturbation_statistics(moved, norms[0], c, o, row0, P, y, now_stats)
                     if explicit is not None:
                         if signs:
                             _subtract(moved_x, x, Y)
-                        multiply_right_transposed(seen, Y, 0.0, moved)
-                        _perturbation_statistics(moved, Y, norms[0], c, o, row0, P, y, now_stats)
+                        _explicit_statistics(Y, seen, c, o, row0, P, y, now_stats)
                 if updated:
                     if explicit is not None:
                         if subspace:
