@@ -42,6 +42,7 @@ from featsim.kernels._few_neurons import (
     multiply_few_into_columns,
     multiply_few_left_transposed,
 )
+from featsim.kernels._few_passes import SPARE, gate_slopes, measure_gradient, move_coefficients, sum_classes
 from featsim.kernels._jit import inner, jit
 from featsim.kernels._matrix import multiply, multiply_left_transposed, multiply_right_transposed
 from featsim.kernels.random_starts import draw_starts
@@ -611,6 +612,7 @@ def patch_trajectory(
     if not few:
         K = (n_filters + 3) // 4 * 4
     dtype = X.dtype
+    fast = few and shape[12] == shape[0]
     per_block = max(1, (FEW_BLOCK_ROWS if few else BLOCK_ROWS) // P)
     R = per_block * P
     minibatch = batches.shape[1] > 0
@@ -631,7 +633,8 @@ def patch_trajectory(
     if coefficients is not None:
         h_all, c_all, za_all = np.empty(K * R, dtype), np.empty(K * R, dtype), np.empty(K * R, dtype)
         gram, fold_back = np.empty((K, K), dtype), np.empty((K, K), dtype)
-        sums, moves_by = np.empty((2, R)), np.empty((3, R), dtype)
+        sums, moves_by = np.empty((2, R + SPARE)), np.zeros((3, R + SPARE), dtype)
+        least = 0.0 if X.itemsize == 8 else 1e-60
         if starts is not None:
             d_all, zd_all, carried = np.empty(R * d, dtype), np.empty(K * R, dtype), np.empty(R)
             start_all = np.empty(J * R, dtype)
@@ -762,15 +765,20 @@ def patch_trajectory(
                         if coefficients is not None:
                             if few:
                                 multiply_few(gram, A, False, H)
+                                measure_gradient(A, H, C, ascent == 1, least, sums)
                             else:
                                 multiply(gram, A, 0.0, H)
-                            _measure_gradient(A, H, C, ascent == 1, sums)
+                                _measure_gradient(A, H, C, ascent == 1, sums)
                             if starts is not None:
                                 _measure_start(A, Zd, carried, sums)
                             _plan_steps(
                                 sums, c, row0, P, whole, step, unit, radius, norms, moves_by, dead
                             )  # fmt: skip
-                            _move_coefficients(A, H, Z, moves_by, ascent == 1 and not started, C, Za)
+                            from_clean = ascent == 1 and not started
+                            if few:
+                                move_coefficients(A, H, Z, moves_by, from_clean, C, Za)
+                            else:
+                                _move_coefficients(A, H, Z, moves_by, from_clean, C, Za)
                             if starts is not None:
                                 for p in range(rows):
                                     carried[p] *= moves_by[1, p]
@@ -810,7 +818,10 @@ def patch_trajectory(
                         if recorded and ascent == 1:
                             for s in range(n_block):
                                 now_stats[10] += dead[s]
-                    _class_sums(V, shape, m, S)
+                    if fast:
+                        sum_classes(V, shape, m, S)
+                    else:
+                        _class_sums(V, shape, m, S)
                     _score_samples(S, c, row0, P, F)
                     _head(F, y, first or last or not margin, hard, loss, error, scratch)
                     if first or last:
@@ -830,7 +841,10 @@ def patch_trajectory(
                     if (last and not updated) or (first and started):
                         continue
                     _spread(F, error, last or not margin, last, c, row0, P, E)
-                    _gated_slopes(V, shape, m, E, A)
+                    if fast:
+                        gate_slopes(V, shape, m, E, A)
+                    else:
+                        _gated_slopes(V, shape, m, E, A)
                 if recorded and moves:
                     if coefficients is not None:
                         moved = moved_all[: J * rows].reshape(J, rows)
