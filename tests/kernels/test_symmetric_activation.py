@@ -10,28 +10,29 @@ import pytest
 from scipy.special import erfcx
 
 from featsim.kernels import symmetric as kernel
-from featsim.kernels._jit import jit
 
 EPS = np.finfo(float).eps
+# Not cached: the cache of a test does not notice that the kernel has changed.
+compiled = numba.njit(error_model="numpy")
 GRID = np.concatenate(
     [np.linspace(0.0, 9.0, 9001), np.linspace(9.0, 37.0, 5000), np.geomspace(1e-12, 1.0, 200)]
 )
 
 
-@jit
+@compiled
 def bells(c, out):
     for i in range(len(c)):
         out[i] = kernel._bell(c[i] * c[i])
 
 
-@jit
+@compiled
 def mills_ratios(c, out):
     for i in range(len(c)):
         above, below = kernel._mills(c[i], c[i] * c[i])
         out[i] = above / below
 
 
-@jit
+@compiled
 def responses(z, b, s, slope, value):
     for i in range(len(z)):
         value[i] = kernel._respond(z[i : i + 1], b, s, slope[i : i + 1])
@@ -118,9 +119,9 @@ def test_rows_are_compiled_to_vector_code():
         return kernel._respond(z, b, s, slope)
 
     z = np.zeros(64)
-    compiled = numba.njit(row)
-    compiled(z, 0.1, 0.05, np.empty(64))
-    (code,) = compiled.inspect_asm().values()
+    kernel_of_row = compiled(row)
+    kernel_of_row(z, 0.1, 0.05, np.empty(64))
+    (code,) = kernel_of_row.inspect_asm().values()
     wide = re.findall(r"vdivpd[^\n]*[yz]mm", code)
     assert 1 <= len(wide) <= 4  # main loop and what is left of a row, not two per pair
     assert len(re.findall(r"vfn?m(?:add|sub)\w*pd[^\n]*[yz]mm", code)) > 40
