@@ -19,7 +19,7 @@ endif
 FIGDIR := figures$(SIZE:%=/%)
 RESDIR := results$(SIZE:%=/%)
 
-# Figures are drawn side by side, and tests run so; a single figure uses the cores itself.
+# Figures are drawn side by side; a single figure uses the cores itself.
 JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 
 FIGURES := $(sort $(patsubst experiments/plot_%.py,%,$(wildcard experiments/plot_*.py)))
@@ -39,7 +39,8 @@ help: ## list the targets
 	@echo '  QUICK=1        figures at test size, into figures/quick and results/quick'
 	@echo '  FULL=1         figures at full size, into figures/full and results/full'
 	@echo '  DATA=DIR       folder of MNIST, Fashion-MNIST, CIFAR-10, SVHN files for figures-images'
-	@echo '  JOBS=N         figures drawn, or tests run, at the same time (default: the number of cores)'
+	@echo '  JOBS=N         figures drawn at the same time (default: the number of cores)'
+	@echo '  TEST_JOBS=N    test files run at the same time, at most 4 (default: one after the other)'
 	@echo '  PYTHON=...     the Python (3.11 to 3.13) that makes $(VENV); now $(PYTHON)'
 
 # --- Environment. One stamp for what figures need, one for what developing needs. ---
@@ -65,10 +66,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 # --- Checks ---
 
 .PHONY: test test-slow lint coverage
-# Whole files go to one process each: a file's fixtures are made once. Each process compiles what its files
-# need, so more than four gain nothing.
+# TEST_JOBS=2 runs files side by side. Whole files go to one process each: a file's fixtures are made once.
+# Each process compiles what its files need, so more than four gain nothing.
 test: $(VENV)/.installed-dev ## run the test suite
-	$(BIN)/python -m pytest -q -m 'not slow' -n $(JOBS) --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -q -m 'not slow' $(if $(TEST_JOBS),-n $(TEST_JOBS) --maxprocesses 4 --dist loadfile)
 
 test-slow: $(VENV)/.installed-dev ## run the tests that take longer
 	$(BIN)/python -m pytest -q -m slow
