@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +18,6 @@ from featsim.traces import RunFolder, Trace, TraceError, check_writable, load_tr
 from featsim.traces.files import atomic_write, plain_json
 from featsim.traces.manifest import check_same_setting
 from featsim.training import Recording, RunSpec
-
-if TYPE_CHECKING:
-    pass
 
 SETTINGS_FILE = "scenario.json"
 """Kept beside the traces: the scenario with every change, which one trace alone does not tell."""

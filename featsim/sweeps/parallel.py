@@ -71,8 +71,8 @@ def map_runs(
 
     Raises
     ------
-    ValueError
-        If `jobs` < 1 or `memory_bytes` < 0.
+    TypeError, ValueError
+        If `jobs` or `memory_bytes` is not an integer, `jobs` < 1 or `memory_bytes` < 0.
     TooLargeError
         If the runs at once do not fit into memory.
     """

@@ -8,6 +8,7 @@ import math
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -84,10 +85,40 @@ def is_temporary(path: Path) -> bool:
 
 
 def remove_temporary_files(folder: Path) -> None:
-    """Remove what interrupted writes left in `folder`. Only for the one process that writes there."""
+    """Remove what interrupted writes and reads left in `folder`. Only for the process that writes there."""
     for path in folder.iterdir():
         if is_temporary(path):
-            path.unlink(missing_ok=True)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def temporary_folder(folder: Path) -> Iterator[Path]:
+    """Make a folder that goes away at the end, or after a kill with :func:`remove_temporary_files`.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to make it.
+
+    Yields
+    ------
+    Path
+        The new folder.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made.
+    """
+    made = _temporary(folder / "joined")
+    made.mkdir()
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import mmap
 import re
 import struct
 import tokenize
@@ -258,8 +259,7 @@ def _read_member(
         if not count:
             return _frozen(np.empty(shape, dtype))
         if mapped and file is not None:
-            start = _data_offset(file, info) + prefix.tell()
-            return np.asarray(np.memmap(file, dtype, mode="r", offset=start, shape=shape))
+            return _mapped(file, _data_offset(file, info) + prefix.tell(), shape, dtype)
         return np.frombuffer(raw, dtype, count, prefix.tell()).reshape(shape)
     except TraceError:
         raise
@@ -274,6 +274,17 @@ def _checked_start(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
         while member.read(1 << 20):
             pass
     return start
+
+
+def _mapped(file: BinaryIO, start: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return the array whose bytes begin at `start`, on disk.
+
+    No np.memmap: joblib hands those to other processes by the name of the file, which may be gone.
+    """
+    begin = start - start % mmap.ALLOCATIONGRANULARITY
+    n_bytes = math.prod(shape) * dtype.itemsize
+    held = mmap.mmap(file.fileno(), start - begin + n_bytes, access=mmap.ACCESS_READ, offset=begin)
+    return np.ndarray(shape, dtype, held, start - begin)
 
 
 def _data_offset(file: BinaryIO, info: zipfile.ZipInfo) -> int:

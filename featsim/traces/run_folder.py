@@ -369,6 +369,7 @@ class RunFolder(RunReader):
                 *("inputs.npz", MANIFEST),
             ):
                 (self.path / name).unlink(missing_ok=True)
+            remove_temporary_files(self.path)  # of readers that were killed
         except BaseException:
             lock.release()
             raise

@@ -15,7 +15,6 @@ Every file appears under its name complete or not at all, so readers take all ch
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -24,7 +23,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from featsim.machine import available_memory, in_words
-from featsim.traces.files import MissingFileError, TraceError, TraceKeyError, plain_json
+from featsim.traces.files import MissingFileError, TraceError, TraceKeyError, plain_json, temporary_folder
 from featsim.traces.manifest import check_same_inputs, check_same_setting, describe_inputs, read_manifest
 from featsim.traces.merge import merge_chunks, recorded_parts
 from featsim.traces.npz import Array, read_npz
@@ -179,8 +178,8 @@ class RunReader:
 
     def _read_mapped(self, names: Collection[str] | None) -> Trace:
         """Join the records in a file that goes away with the trace."""
-        with tempfile.TemporaryDirectory(prefix=".joined-", suffix=".tmp", dir=self.path) as folder:
-            return read_trace_file(self._save_once(Path(folder) / "trace.npz", names))
+        with temporary_folder(self.path) as folder:
+            return read_trace_file(self._save_once(folder / "trace.npz", names))
 
     def _save_once(self, target: Path, names: Collection[str] | None) -> Path:
         manifest, final = self._end()

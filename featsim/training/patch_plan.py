@@ -147,5 +147,5 @@ def check_fits(data: PatchData, weights: FloatArray, model: TwoLayerSpec, plan: 
             limit = _LONGEST if name == "attack.step_size" else _LARGEST
             raise ValueError(
                 f"{name} must be within {limit:g} in size (smoothing: and its inverse) with precision "
-                "'float32'; use schedule.replace(precision='float64')"
+                f"'float32', got {size * (limit / _LARGEST):g}; use schedule.replace(precision='float64')"
             )

@@ -162,7 +162,8 @@ class Recording(Spec):
         if self.n_log is not None:
             spaced = np.rint(np.geomspace(1, n_steps, self.n_log - 1)).astype(np.int64)
             return np.unique(np.concatenate([[0], spaced, [n_steps]]))
-        return np.unique(np.append(np.arange(0, n_steps + 1, self.every), n_steps))
+        regular = np.arange(0, n_steps + 1, self.every, dtype=np.int64)
+        return regular if regular[-1] == n_steps else np.append(regular, n_steps)
 
     def weight_steps(self, n_steps: int) -> IntArray:
         """Return the steps at which weights are kept, checked like `steps`."""

@@ -1,5 +1,6 @@
 """Traces beyond a size stay on disk when they are saved, read and joined; here that size is nearly zero."""
 
+import mmap
 import os
 import tracemalloc
 
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 from trace_records import AXES, SPEC, record
 
-from featsim.traces import RunFolder, Trace, TraceError, TraceKeyError, load_trace, run_reader
+from featsim.sweeps import map_runs
+from featsim.traces import RunFolder, Trace, TraceError, TraceKeyError, files, load_trace, npz, run_reader
 from featsim.traces import trace as trace_module
 
 FINAL = {"final_weights": np.full((3, 4, 2), 0.5)}
@@ -34,8 +36,8 @@ def run(path, n_chunks=4, finished=True):
 
 
 def is_on_disk(array):
-    while array is not None and not isinstance(array, np.memmap):
-        array = array.base
+    while array is not None and not isinstance(array, mmap.mmap):
+        array = getattr(array, "base", None)
     return array is not None
 
 
@@ -97,6 +99,37 @@ def test_parts_by_name(tmp_path, mapped, monkeypatch):
             with pytest.raises(TraceKeyError, match="no 'nothing'"):
                 load_trace(source, ["nothing"])
             monkeypatch.undo()
+
+
+def load_large(path):
+    """Run in another process, which later tests may use: everything is large there for this once."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(run_reader, "MAPPED_BYTES", 0)
+        patched.setattr(trace_module, "MAPPED_BYTES", 0)
+        patched.setattr(npz, "_SMALL", 0)
+        found = load_trace(path)
+    assert is_on_disk(found["robust_coef"])
+    return found
+
+
+def test_what_another_process_read_comes_back_though_its_file_has_no_name(tmp_path, same):
+    folders = [run(tmp_path / name) for name in ("a", "b")]
+    for folder, found in zip(folders, map_runs(load_large, [f.path for f in folders], jobs=2), strict=True):
+        same(found, folder.read())
+
+
+def test_what_a_killed_reader_left_goes_with_the_next_writer(tmp_path):
+    for end in ("open", "remove"):
+        folder = run(tmp_path / end)
+        left = files._temporary(folder.path / "joined")
+        left.mkdir()
+        (left / "trace.npz").write_bytes(b"half of it")
+        if end == "open":
+            RunFolder.open(folder.path, write=True).close()
+            assert not left.exists()
+        else:
+            folder.remove()
+            assert not folder.path.exists()
 
 
 def full(*_, **__):

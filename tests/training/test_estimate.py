@@ -3,7 +3,6 @@
 import math
 import time
 
-import numpy as np
 import pytest
 from training_cases import CASES, settings
 
@@ -93,7 +92,7 @@ def test_times_are_right_within_a_factor_of_two(norm, n_steps, method, rng):
     assert 0.5 < estimate_run(**given, method=method).seconds / actual < 2.0
 
 
-def test_sizes_alone_need_no_time(monkeypatch):
+def test_sizes_alone_need_no_time():
     found = estimate_run(**settings("patches"), method="none")
     assert found.source == "none" and math.isnan(found.seconds)
     assert "time    unknown (not estimated)" in found.describe()
@@ -126,4 +125,3 @@ def test_a_log_says_how_long_the_rest_takes(capsys, monkeypatch):
         clock[0] += 20.0
         report.advance(100)  # a tenth of the rest in 20 seconds
     assert capsys.readouterr().err == "run: step 300 of 1000, about 2.3 min left\n"
-    assert np.isfinite(clock[0])
