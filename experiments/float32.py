@@ -132,6 +132,7 @@ def of_scenario(n_seeds: int) -> Table:
         found: list[tuple[np.ndarray, np.ndarray, bool, bool]] = []
         for seed in range(n_seeds):
             data, rng = scenario.problem(seed)
+            k = data.n_classes
             weights = scenario.model.initial_weights(data.n_classes, data.dim, rng)
             spec = RunSpec(
                 model=scenario.model, schedule=training.schedule, recording=Recording(), attack=attack
@@ -142,7 +143,7 @@ def of_scenario(n_seeds: int) -> Table:
                 other, right = coefficients(spec, data, weights, variant)
                 off.append(np.abs(other - exact).max(axis=1) / np.abs(exact).max())
                 if variant == "float32":
-                    ends = [np.array_equal(right, accuracy), winners(other[-1]) == winners(exact[-1])]
+                    ends = [np.array_equal(right, accuracy), winners(other[-1], k) == winners(exact[-1], k)]
             found.append((np.array(off)[:, : 1 + 10].max(axis=1), np.array(off).max(axis=1), *ends))
         n = training.schedule.n_steps
         same = "same" if all(f[2] for f in found) else f"same in {sum(f[2] for f in found)} of {n_seeds} runs"
@@ -155,10 +156,9 @@ def of_scenario(n_seeds: int) -> Table:
     return rows
 
 
-def winners(coef: np.ndarray) -> list[bool]:
-    """Whether u's largest coefficient is above v's, for every class."""
+def winners(coef: np.ndarray, k: int) -> list[bool]:
+    """Whether u's largest coefficient is above v's, for each of the k classes."""
     u, v = np.split(coef, 2)
-    k = 4
     return list(u.reshape(k, -1).max(axis=1) > v.reshape(k, -1).max(axis=1))
 
 

@@ -227,7 +227,7 @@ def _check_memory(path: Path, n_bytes: int, error: OSError) -> None:
         ) from error
 
 
-def load_trace(path: str | os.PathLike[str], names: Collection[str] | None = None) -> Trace:
+def load_trace(path: str | os.PathLike[str], names: str | Collection[str] | None = None) -> Trace:
     """Read a trace from a finished npz or from a run folder, also of a run that goes on.
 
     Of a file of more than 256 MB, and of as much in a run folder, the arrays stay on disk, and parts are read
@@ -237,8 +237,8 @@ def load_trace(path: str | os.PathLike[str], names: Collection[str] | None = Non
     ----------
     path : path-like
         File or folder.
-    names : collection of str, optional
-        Recorded arrays to read, beside ``"steps"``; all by default.
+    names : str or collection of str, optional
+        Arrays to read, with those that label their axes; all by default.
 
     Returns
     -------
@@ -248,10 +248,9 @@ def load_trace(path: str | os.PathLike[str], names: Collection[str] | None = Non
     Raises
     ------
     TraceError
-        If it is missing, damaged, foreign or of an unknown schema; the message
+        If it is missing, damaged, foreign or of an unknown schema, or holds no array of a name; the message
         says which.
     """
-    if Path(path).is_dir():
-        return RunReader(Path(path)).read(names)
-    trace = read_trace_file(Path(path))
-    return trace if names is None else trace.select(list(names))
+    wanted = [names] if isinstance(names, str) else names
+    trace = RunReader(Path(path)).read(wanted) if Path(path).is_dir() else read_trace_file(Path(path))
+    return trace if wanted is None else trace.select(list(wanted))

@@ -96,8 +96,10 @@ def train(
         If the parts do not fit together; nothing has been computed then.
     TraceError
         If `out` holds another run.
+    TooLargeError
+        If the run does not fit into memory (a MemoryError); the message says what would.
     OSError
-        If `out` cannot be written.
+        If `out` cannot be written, or its disk has no room for the trace.
 
     References
     ----------
