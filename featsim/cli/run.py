@@ -155,8 +155,9 @@ def _run_tasks(args: argparse.Namespace, tasks: list[Task]) -> tuple[list[Outcom
     from featsim.cli.sweep import run_all
 
     memory = 0
-    if args.jobs > 1 and len(tasks) > 1:  # one at a time, each looks for itself
-        memory = max(found.memory_bytes for found in estimates(tasks, method="none").values())
+    left = [task for task in tasks if task.out is None or not task.out.exists()]
+    if args.jobs > 1 and len(left) > 1:  # one at a time, each looks for itself
+        memory = max(found.memory_bytes for found in estimates(left, method="none").values())
     return run_all(run_task, tasks, jobs=args.jobs, progress=not args.quiet, memory_bytes=memory)
 
 

@@ -46,6 +46,14 @@ def test_seeds_that_do_not_fit_at_once_are_refused_before_the_first(small_run, m
     assert err.startswith("featsim: error: 2 runs at once take ") and "use jobs=1" in err
 
 
+def test_seeds_that_are_finished_need_no_memory(small_run, monkeypatch, tmp_path):
+    words = ("--seeds", 2, "--training", "standard", "--no-evaluation", "--out", tmp_path / "runs")
+    assert small_run(*words)[0] == 0
+    monkeypatch.setattr(parallel, "available_memory", lambda: 1000)
+    code, out, _ = small_run(*words, "--jobs", 2)
+    assert code == 0 and "(2 of 2 were there already)" in out
+
+
 def test_a_trace_beyond_memory_is_one_line(small_run, monkeypatch):
     monkeypatch.setattr(plan, "available_memory", lambda: 1000)
     code, _, err = small_run("--training", "standard")
