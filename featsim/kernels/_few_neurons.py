@@ -28,6 +28,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
+from featsim.kernels._matrix import check_contiguous
+
 ROWS, VECTORS, BYTES = 4, 2, 32  # of a tile, and of a vector
 _INDEX = ir.IntType(32)
 
@@ -36,6 +38,7 @@ class _Array:
     """A C-contiguous argument: a pointer to its first number, and its shape."""
 
     def __init__(self, context: Any, builder: Any, kind: Any, value: Any) -> None:
+        check_contiguous(kind)
         array = make_array(kind)(context, builder, value)
         number = context.get_value_type(kind.dtype)
         self.data = builder.bitcast(array.data, ir.PointerType(number))

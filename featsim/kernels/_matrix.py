@@ -28,6 +28,13 @@ def _is_there() -> bool:
     return not switched_off and "xxgemm" in getattr(_helperlib, "c_helpers", {})
 
 
+def check_contiguous(*kinds: Any) -> None:
+    """Refuse to compile for types that are not C-contiguous matrices, which would be read wrongly."""
+    for kind in kinds:
+        if (kind.ndim, kind.layout) != (2, "C"):
+            raise TypingError(f"products take C-contiguous matrices, got {kind}")
+
+
 def _direct(transpose_a: bool, transpose_b: bool) -> Any:
     """Return the product of op(A) and op(B), each transposed or not, as a compiled call of BLAS."""
 
@@ -57,9 +64,7 @@ def _direct(transpose_a: bool, transpose_b: bool) -> Any:
 
     @intrinsic
     def product(typingctx: Any, A: Any, B: Any, beta: Any, C: Any) -> Any:
-        for array in (A, B, C):
-            if (array.ndim, array.layout) != (2, "C"):
-                raise TypingError(f"products take C-contiguous matrices, got {array}")
+        check_contiguous(A, B, C)
         return numba.void(A, B, beta, C), generate
 
     return product

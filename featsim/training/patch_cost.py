@@ -45,7 +45,7 @@ def patch_footprint(
     """
     k, m, d = shape
     K, J, P, n = k * m, n_features, n_patches, n_samples
-    rows = max(1, kernel.BLOCK_ROWS // P) * P
+    rows = max(1, kernel.BLOCK_ROWS // P) * P  # of a block, at most
     blocks = 2 * K + 2 * k + J  # preactivations, slopes, class sums, residuals, <feature, delta>
     whole = 5 * K * d + 3 * K * J + J * d  # weights and their copies, gradient, coefficients, features
     r = plan.basis.shape[0] if plan.mode == kernel.SUBSPACE else d

@@ -115,3 +115,10 @@ def test_what_is_not_finite_stays_visible(bad):
     sign_step(A, np.ones((9, 13)), X, X, 0.1, 0.2, moved)
     assert np.isnan(moved[5]).all()
     assert np.isfinite(moved[:5]).all()
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="NumPy takes any layout")
+def test_products_refuse_what_they_would_misread():
+    square = np.ones((4, 4))
+    with pytest.raises(numba.TypingError, match="C-contiguous matrices"):
+        product(np.ones((8, 4))[::2], square, False, square.copy())
