@@ -40,7 +40,7 @@ help: ## list the targets
 	@echo '  FULL=1         figures at full size, into figures/full and results/full'
 	@echo '  DATA=DIR       folder of MNIST, Fashion-MNIST, CIFAR-10, SVHN files for figures-images'
 	@echo '  JOBS=N         figures drawn at the same time (default: the number of cores)'
-	@echo '  TEST_JOBS=N    test files run at the same time, at most 4 (default: one after the other)'
+	@echo '  TEST_JOBS=N    test files run at the same time, at most 4 (default: the number of cores)'
 	@echo '  PYTHON=...     the Python (3.11 to 3.13) that makes $(VENV); now $(PYTHON)'
 
 # --- Environment. One stamp for what figures need, one for what developing needs. ---
@@ -66,10 +66,11 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 # --- Checks ---
 
 .PHONY: test test-slow lint coverage
-# TEST_JOBS=2 runs files side by side. Whole files go to one process each: a file's fixtures are made once.
-# Each process compiles what its files need, so more than four gain nothing.
+TEST_JOBS ?= $(JOBS)
+# Files run side by side. Whole files go to one process each: a file's fixtures are made once. Each process
+# compiles what its files need, so more than four gain nothing.
 test: $(VENV)/.installed-dev ## run the test suite
-	$(BIN)/python -m pytest -q -m 'not slow' $(if $(TEST_JOBS),-n $(TEST_JOBS) --maxprocesses 4 --dist loadfile)
+	$(BIN)/python -m pytest -q -m 'not slow' $(if $(filter-out 1,$(TEST_JOBS)),-n $(TEST_JOBS) --maxprocesses 4 --dist loadfile)
 
 test-slow: $(VENV)/.installed-dev ## run the tests that take longer
 	$(BIN)/python -m pytest -q -m slow

@@ -250,6 +250,8 @@ def main() -> int:
     for absent in [name for name in ("torch", "jax") if name not in names]:
         why = "" if absent in here else f": it is not installed; {sys.executable} -m pip install '.[bench]'"
         print(f"{LABELS[absent]} takes no part{why}", flush=True)
+    if size == "quick":
+        print("quick: sizes at which a call costs more than its steps; they show that it works, not how fast")
     begin = time.perf_counter()
     with Bench(names, options.threads) as bench:
         known = tasks(size, bench)

@@ -58,7 +58,9 @@ def draw(script: Path, words: list[str], files: tuple[Path, ...]) -> int:
         runpy.run_path(str(script), run_name="__main__")
         status = 0
     except SystemExit as end:
-        status = int(end.code or 0)
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception:
         traceback.print_exc()
         return 1

@@ -213,6 +213,9 @@ def _scenario(args: argparse.Namespace) -> Scenario:
             )
         changes[key] = _value(text)
     if args.precision is not None:
+        set_too = [key for key in changes if key.split(".")[-1] == "precision"]
+        if set_too:
+            raise UsageError(f"--precision and --set {set_too[0]}=... say it twice; give one of them")
         changes["schedule.precision"] = args.precision
     return scenario.with_settings(changes) if changes else scenario
 
@@ -249,8 +252,7 @@ def _tasks(args: argparse.Namespace, scenario: Scenario, recording: Recording) -
         raise UsageError(f"--out must be a folder for the traces, got {args.out!r}")
     for name in names:  # before any work, and before the folder has settings that nothing can run
         stepper_factory(scenario.model, scenario.trainings[name].schedule)
-        recording.steps(scenario.trainings[name].schedule.n_steps)
-        recording.weight_steps(scenario.trainings[name].schedule.n_steps)
+        recording.check(scenario.trainings[name].schedule.n_steps)
     return [
         Task(
             scenario=scenario,

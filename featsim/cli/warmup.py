@@ -20,6 +20,7 @@ def warmup(args: argparse.Namespace) -> int:
     Kernels are compiled when they are first used and kept in Numba's cache (NUMBA_CACHE_DIR, the
     installed package, or the user's cache folder, whichever can be written first). An upgrade
     compiles them anew; where nothing can be written, every process compiles what it uses.
+    Training in float32, or from random starts, is compiled when it is first used.
     """
     from featsim.training import warm_up
 

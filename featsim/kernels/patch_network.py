@@ -57,7 +57,7 @@ FAR_DIMENSION = 512
 # How the perturbation is represented.
 CLEAN, COEFFICIENT, DIRECT, SUBSPACE = 0, 1, 2, 3
 # Columns of the recorded statistics: means over samples (of the middle three over patches),
-# but the last is the number of samples on which the attack met no gradient at the clean point.
+# but the last is the number of samples on which the attack met no gradient where it starts.
 STATISTICS = (
     "clean_loss",
     "clean_accuracy",

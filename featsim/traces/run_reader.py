@@ -221,8 +221,8 @@ def _check_memory(path: Path, n_bytes: int, error: OSError) -> None:
     available = available_memory()
     if available is not None and n_bytes > available:
         raise TraceError(
-            f"the records in {path} take {in_words(n_bytes)}: there is no room to join them on disk "
-            f"({error.strerror}), and memory has {in_words(available)}; read parts, "
+            f"the run in {path} is whole, but its records take {in_words(n_bytes)}: no room to join them on "
+            f"disk ({error.strerror}), and memory has {in_words(available)}; read parts, "
             "load_trace(path, names=...), or free space"
         ) from error
 

@@ -1,5 +1,6 @@
 """Gradient descent with recording, checkpoints and resume."""
 
+from featsim.machine import TooLargeError
 from featsim.training.adam import Adam
 from featsim.training.estimate import RunEstimate, estimate_run
 from featsim.training.kernel_methods import (
@@ -35,6 +36,7 @@ __all__ = [
     "RunSpec",
     "Schedule",
     "Stepper",
+    "TooLargeError",
     "WhiteningSchedule",
     "estimate_run",
     "kernel_adversarial",

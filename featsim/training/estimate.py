@@ -120,10 +120,10 @@ def estimate_run(
 ) -> RunEstimate:
     """Estimate time, memory and disk of what :func:`featsim.training.train` would do with these arguments.
 
-    Sizes follow from the shapes: that of the trace is exact. Time comes from the rates of matrix products, of
-    passes over arrays and of exponentials, measured now in the shapes of the run, or from its first steps,
-    made and forgotten. In the flow of a :class:`FlowSchedule` and under a stopping rule later steps cost more
-    or less than the first, which neither way knows.
+    Sizes follow from the shapes, exactly for records and kept weights. Time comes from the rates of matrix
+    products, of passes over arrays and of exponentials, measured now in the shapes of the run, or from its
+    first steps, made and forgotten. In the flow of a :class:`FlowSchedule` and under a stopping rule later
+    steps cost more or less than the first, which neither way knows.
 
     Parameters
     ----------

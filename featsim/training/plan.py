@@ -19,6 +19,7 @@ BUFFER_BYTES = 1 << 28
 """Records of a streamed run that wait in memory, at most, with their copies while they are written."""
 
 _ITEM = 8  # every recorded array holds numbers of this size
+_MANY = 1 << 24  # as many steps are listed in a moment
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -64,13 +65,14 @@ class Plan:
 
     @classmethod
     def of(cls, stepper: Stepper, spec: RunSpec, *, folder: Path | None = None, joined: bool = False) -> Plan:
-        """Return the plan of a run with this stepper and configuration."""
+        """Return the plan of a run with this stepper and configuration; refuse records beyond number."""
         footprint = stepper.footprint()
 
         def entries(name: str) -> int:
             return math.prod(footprint.lengths[axis] for axis in stepper.axes[name][1:])
 
         n_steps = spec.schedule.n_steps
+        _check_count(spec.recording.count(n_steps))
         return cls(
             spec=spec.to_dict(),
             label=spec.label,
@@ -185,3 +187,16 @@ class Plan:
             return "use fewer samples or a smaller network"
         less = "record less, with Recording(every=...) or n_log=..., fewer quantities=... or weights_at=..."
         return less if self.folder is not None else f"{less}; or stream it to disk with out=..."
+
+
+def _check_count(n_records: int) -> None:
+    """Refuse so many records that their steps alone would fill the memory, before they are listed."""
+    if n_records < _MANY:
+        return
+    available, needed = available_memory(), 2 * _ITEM * n_records
+    if available is not None and needed > available:
+        raise TooLargeError(
+            f"the list of recorded steps must fit into memory, where {in_words(available)} are available, "
+            f"but {n_records:,} of them take {in_words(needed)}; record less, with Recording(every=...) or "
+            "n_log=..."
+        )

@@ -128,8 +128,7 @@ def prepare_run(
         recording=Recording() if recording is None else recording,
         **names,
     )
-    spec.recording.steps(schedule.n_steps)
-    spec.recording.weight_steps(schedule.n_steps)
+    spec.recording.check(schedule.n_steps)
     if rng is not None:
         check_generator("rng", rng)
         if initial_weights is None and isinstance(spec.data, GramSpace):

@@ -139,6 +139,39 @@ class Recording(Spec):
                 raise ValueError(f"quantities must be a tuple of names, got {given!r}; use a comma")
             object.__setattr__(self, "quantities", tuple(dict.fromkeys(self.quantities)))
 
+    def check(self, n_steps: int) -> None:
+        """Refuse given steps beyond `n_steps`.
+
+        Parameters
+        ----------
+        n_steps : int
+            Updates of the run.
+
+        Raises
+        ------
+        ValueError
+            If a given step lies beyond `n_steps`.
+        """
+        _within("at", self.at or (), n_steps)
+        _within("weights_at", self.weights_at, n_steps)
+
+    def count(self, n_steps: int) -> int:
+        """Return how many steps are recorded, at most, without listing them.
+
+        Parameters
+        ----------
+        n_steps : int
+            Updates of the run.
+
+        Returns
+        -------
+        int
+            Exact where steps are given or regular; logarithmic ones that coincide count once in `steps`.
+        """
+        if self.at is not None:
+            return len(self.at)
+        return min(self.n_log or n_steps // self.every + 2, n_steps + 1)
+
     def steps(self, n_steps: int) -> IntArray:
         """Return the recorded steps in increasing order.
 

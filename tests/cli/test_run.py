@@ -68,6 +68,9 @@ def test_precision_is_a_setting_of_every_training(small_run, tmp_path):
 
 
 def test_a_model_without_float32_refuses_it_before_its_folder_has_settings(featsim, tmp_path):
+    twice = ("--precision", "float32", "--set", "schedule.precision=float64")
+    code, out, err = featsim("run", "structured-data/S1", *twice)
+    assert code == 2 and "--precision and --set schedule.precision=... say it twice" in err
     code, out, err = featsim("run", "cgro/cube", "--precision", "float32", "--out", tmp_path)
     assert code == 2 and out == "" and err.count("\n") == 1
     assert "precision must be 'float64' for a MemoriserSpec" in err

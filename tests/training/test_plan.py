@@ -25,7 +25,7 @@ def planned(name, recording, n_steps=12):
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("recording", RECORDINGS)
-def test_the_size_of_the_trace_is_known_to_the_byte(name, recording):
+def test_the_size_of_records_and_weights_is_known_to_the_byte(name, recording):
     """Final arrays beside the weights, such as a comparator, are not counted."""
     trace = train(**settings(name), recording=recording)
     expected = sum(
@@ -104,3 +104,19 @@ def test_a_folder_needs_its_disk_once(monkeypatch, tmp_path):
         train(**settings("patches"), recording=Recording(), out=tmp_path / "other.npz")
     monkeypatch.setattr(plan, "free_disk", lambda path: None)
     assert train(**settings("patches"), recording=Recording(), out=tmp_path / "b.npz").status == "completed"
+
+
+@pytest.mark.parametrize(
+    "recording", [Recording(), Recording(every=7), Recording(n_log=20), Recording(at=(3, 9))]
+)
+@pytest.mark.parametrize("n_steps", [9, 14, 1000])
+def test_records_are_counted_without_listing_them(recording, n_steps):
+    listed = len(recording.steps(n_steps))
+    assert listed <= recording.count(n_steps) <= listed + (20 if recording.n_log else 1)
+
+
+def test_more_records_than_can_be_listed_are_refused_at_once(no_work):
+    """The steps of a million million records would take terabytes before anything else did."""
+    with pytest.raises(TooLargeError, match=r"list of recorded steps.* record less, with Recording"):
+        train(**settings("patches", 10**12))
+
