@@ -64,7 +64,7 @@ def _draw_rows(figure: Any, rows: Rows) -> None:
     ratios.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ratios.set_xlabel("times faster than the peer (open: target)")
     ratios.tick_params(axis="y", labelleft=False)
-    ratios.legend(loc="upper right", fontsize=6)
+    ratios.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=7)
 
 
 def _draw_curves(figure: Figure, curves: Rows) -> None:
@@ -76,7 +76,7 @@ def _draw_curves(figure: Figure, curves: Rows) -> None:
             places = [row["value"] for row in found]
             ax.plot(places, values, **_LINES[name], markersize=3.5, linewidth=1.2, label=LABELS[name])
         _axes(ax, label, curve, sorted({row["value"] for row in found}))
-    axes[0].legend(fontsize=6, loc="upper left")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=7)
 
 
 def _axes(ax: Axes, label: str, curve: str, places: list[int]) -> None:
