@@ -43,4 +43,4 @@ def test_words_and_tables(script):
     assert [script.in_words(x) for x in (0.0, 1.4e-7, 9.6e-8, 0.02)] == ["0", "1e-7", "1e-7", "2e-2"]
     table = script.list_table("Title", ["a", "b"], [["1", "2"]])
     assert table.splitlines()[-4:] == ["   * - a", "     - b", "   * - 1", "     - 2"]
-    assert script.winners(np.array([1.0, 0.0, 0.0, 0.0] + [0.5] * 4)) == [True, False, False, False]
+    assert script.winners(np.array([1.0, 0.0, 0.0, 0.0] + [0.5] * 4), 4) == [True, False, False, False]
