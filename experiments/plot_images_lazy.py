@@ -78,6 +78,7 @@ def draw(arrays: Arrays, config: Config) -> Figure:
     for ax in axes:
         ax.set_xscale("log")
         ax.set_xticks(widths, [f"{width:g}" for width in widths], fontsize=6.5)
+        ax.set_xticks([], minor=True)
         ax.set_xlabel("width m")
     lines = [line for line in axes[3].get_lines()]
     figure.legend(lines, [words for words, _, _ in LOOKS.values()], loc="outside upper center", ncols=2)
