@@ -127,3 +127,8 @@ def in_words(n_bytes: float) -> str:
         if n_bytes >= size * 0.995:
             return f"{n_bytes / size:,.{1 if n_bytes < 9.95 * size else 0}f} {unit}"
     return f"{n_bytes:.0f} B"
+
+
+def in_words_of(taken: int, there: int | None) -> str:
+    """Return how much of what there is, such as ``1.3 GB of 24 GB``; only the first where that is unknown."""
+    return in_words(taken) + ("" if there is None else f" of {in_words(there)}")

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from featsim.machine import available_memory, free_disk, in_words
+from featsim.machine import available_memory, free_disk, in_words, in_words_of
 
 MEMINFO = "MemTotal:       24682416 kB\nMemFree: 5 kB\nMemAvailable:   {} kB\n"
 
@@ -108,3 +108,8 @@ def test_room_of_a_folder_that_is_not_there_yet(tmp_path):
 )
 def test_in_words(n_bytes, words):
     assert in_words(n_bytes) == words
+
+
+def test_sizes_beside_what_there_is():
+    assert in_words_of(2_000, 3_000_000) == "2.0 kB of 3.0 MB"
+    assert in_words_of(2_000, None) == "2.0 kB"

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from featsim.machine import available_memory, in_words
+from featsim.machine import available_memory, in_words_of
 from featsim.training import RunEstimate
 from featsim.training.progress import duration
 
@@ -64,11 +64,10 @@ def as_text(tasks: Sequence[Task], found: Mapping[str, RunEstimate], jobs: int) 
             lines.append(f"        of which {duration(run.earlier_seconds)} for the training it starts from")
         blocks.append("\n".join([f"{tasks[0].scenario.name} {name}, one run", *(f"  {x}" for x in lines)]))
     every = totals(tasks, found, jobs)
-    memory, disk = (
-        _of(every[f"{a}_bytes"], every[f"{b}_bytes"]) for a, b in (("memory", "available"), ("disk", "free"))
-    )
+    memory = in_words_of(every["memory_bytes"], every["available_bytes"])
+    disk = in_words_of(every["disk_bytes"], every["free_bytes"])
     lines = [
-        f"all {every['runs']} runs, {every['at_once']} at once (evaluation not counted)",
+        f"runs in all: {every['runs']}, at once: {every['at_once']} (evaluation not counted)",
         f"  time    {duration(every['seconds'])}",
         f"  memory  {memory}",
         *([f"  disk    {disk}"] if every["disk_bytes"] else []),
@@ -84,7 +83,3 @@ def as_json(tasks: Sequence[Task], found: Mapping[str, RunEstimate], jobs: int) 
         for name, run in found.items()
     }
     return {"scenario": tasks[0].scenario.name, "trainings": runs, "all": totals(tasks, found, jobs)}
-
-
-def _of(taken: int, there: int | None) -> str:
-    return in_words(taken) + ("" if there is None else f" of {in_words(there)}")

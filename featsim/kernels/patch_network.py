@@ -32,6 +32,7 @@ import math
 
 import numpy as np
 
+from featsim.kernels._copies import copy_table
 from featsim.kernels._elementary import exp_nonpositive, log1p_nonnegative
 from featsim.kernels._few_neurons import (
     BYTES,
@@ -269,13 +270,12 @@ def _plan_steps(sums, counts, row0, P, whole, step, unit, radius, norms, steps, 
 
 
 @inner
-def _measure_gradient(A, H, C, from_start, sums):
-    """sums[0] = sum_a A H = |g|^2 and sums[1] = sum_a C H = <delta, g> of each patch, both of doubles.
+def _measure_gradient(A, H, C, from_start, least, sums):
+    """sums[0] = sum_a A H = |g|^2, 0 up to `least`, and sums[1] = sum_a C H = <delta, g> of each patch.
 
-    In float32 the square of a gradient of 1e-22 would be 0, and of 1e-19 have few bits. A unit step along one
-    below 1e-30 would need a factor beyond float32: such a gradient counts as none.
+    Sums of doubles: in float32 the square of a gradient of 1e-22 would be 0, and of 1e-19 have few bits.
     """
-    rows, least = A.shape[1], 0.0 if A.itemsize == 8 else 1e-60
+    rows = A.shape[1]
     for r in range(rows):
         sums[0, r] = 0.0
         sums[1, r] = 0.0
@@ -634,6 +634,7 @@ def patch_trajectory(
         h_all, c_all, za_all = np.empty(K * R, dtype), np.empty(K * R, dtype), np.empty(K * R, dtype)
         gram, fold_back = np.empty((K, K), dtype), np.empty((K, K), dtype)
         sums, moves_by = np.empty((2, R + SPARE)), np.zeros((3, R + SPARE), dtype)
+        # A unit step along less would need a factor beyond float32: such a gradient counts as none.
         least = 0.0 if X.itemsize == 8 else 1e-60
         if starts is not None:
             d_all, zd_all, carried = np.empty(R * d, dtype), np.empty(K * R, dtype), np.empty(R)
@@ -670,7 +671,7 @@ def patch_trajectory(
             now_stats[:] = 0.0
             t_record += 1
         if keep_at[t]:
-            _cast(W, kept[t_keep])
+            copy_table(W, kept[t_keep])
             t_keep += 1
         finite = _cast(W, now)
         if few:
@@ -726,7 +727,7 @@ def patch_trajectory(
                         Y[:] = 0.0
                         pixels[:] = 0.0
                     elif not (few and unit):
-                        _cast(x, moved_x)
+                        copy_table(x, moved_x)
                 if starts is not None:
                     index = index_all[:n_block]
                     for s in range(n_block):
@@ -755,7 +756,7 @@ def patch_trajectory(
                                     Y, norms,
                                 )  # fmt: skip
                                 if subspace:
-                                    _cast(Z, Za)
+                                    copy_table(Z, Za)
                                     multiply_right_transposed(directions, Y, 1.0, Za)
                                 else:
                                     _add(x, Y, moved_x)
@@ -768,7 +769,7 @@ def patch_trajectory(
                                 measure_gradient(A, H, C, ascent == 1, least, sums)
                             else:
                                 multiply(gram, A, 0.0, H)
-                                _measure_gradient(A, H, C, ascent == 1, sums)
+                                _measure_gradient(A, H, C, ascent == 1, least, sums)
                             if starts is not None:
                                 _measure_start(A, Zd, carried, sums)
                             _plan_steps(
@@ -810,7 +811,7 @@ def patch_trajectory(
                             if signs and recorded and ascent == 1:
                                 _find_dead(x, moved_x, A, now, P, dead)
                             if subspace:
-                                _cast(Z, Za)
+                                copy_table(Z, Za)
                                 multiply_right_transposed(directions, Y, 1.0, Za)
                             else:
                                 _preactivations(now, by_column, moved_x, Za)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from featsim.machine import available_memory, free_disk, in_words
+from featsim.machine import available_memory, free_disk, in_words, in_words_of
 from featsim.specs import Spec
 from featsim.training.loop import run_paths
 from featsim.training.plan import Plan
@@ -90,18 +90,15 @@ class RunEstimate:
         """Return the estimate in three lines or fewer."""
         how = {"model": "by its products", "measure": "by its first steps", "none": "not estimated"}
         lines = [f"time    {duration(self.seconds)} ({how[self.source]}), {self.n_steps:,} steps"]
+        records = self.memory_bytes - self.data_bytes - self.work_bytes
         parts = (
-            f"data {in_words(self.data_bytes)}, steps {in_words(self.work_bytes)}, "
-            f"{self.n_records:,} records {in_words(self.trace_bytes)}"
+            f"data {in_words(self.data_bytes)}, steps {in_words(self.work_bytes)}, records held with scratch "
+            f"{in_words(records)}; {self.n_records:,} records, {in_words(self.trace_bytes)}"
         )
-        lines.append(f"memory  {_of(self.memory_bytes, self.available_bytes)} ({parts})")
+        lines.append(f"memory  {in_words_of(self.memory_bytes, self.available_bytes)} ({parts})")
         if self.disk_bytes:
-            lines.append(f"disk    {_of(self.disk_bytes, self.free_bytes)}")
+            lines.append(f"disk    {in_words_of(self.disk_bytes, self.free_bytes)}")
         return "\n".join(lines)
-
-
-def _of(taken: int, there: int | None) -> str:
-    return in_words(taken) + ("" if there is None else f" of {in_words(there)}")
 
 
 def estimate_run(

@@ -35,6 +35,7 @@ def test_warmup_names_every_kernel_it_compiled(featsim):
     lines = out.splitlines()
     assert len(lines) == 5 and lines[-1].startswith("in all")
     seconds = [float(line.split()[-2]) for line in lines]
+    # Five numbers rounded to 0.01 s, and before the first kernel two small data sets are drawn.
     assert sum(seconds[:-1]) == pytest.approx(seconds[-1], abs=0.5)
 
 

@@ -15,7 +15,7 @@ def test_estimate_prints_time_memory_and_disk_and_runs_nothing(small_run, tmp_pa
     assert (code, err) == (0, "")
     for text in (
         "structured-data/S1 standard, one run", "structured-data/S1 adversarial, one run",
-        "(by its first steps), 6 steps", "7 records", "all 6 runs, 2 at once", "  fits",
+        "(by its first steps), 6 steps", "7 records", "runs in all: 6, at once: 2", "  fits",
     ):  # fmt: skip
         assert text in out
     assert out.count("  time    ") == out.count("  memory  ") == out.count("  disk    ") == 3
