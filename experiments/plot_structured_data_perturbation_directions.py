@@ -23,11 +23,11 @@ import numpy as np
 import numpy.typing as npt
 from _figure import Arrays, Config, run_figure, run_seeds
 from matplotlib.figure import Figure
-from threadpoolctl import threadpool_limits
 
 from featsim.attacks import run_attack
 from featsim.data import PatchData
 from featsim.decomposition import PerturbationParts, perturbation_parts
+from featsim.kernels.blas import one_thread
 from featsim.plotting import COLOURS, THEORY, bands_in_words, draw_seeds, new_figure, step_axis
 from featsim.scenarios import Scenario, get_scenario
 from featsim.specs import Spec, spec_from_dict
@@ -72,7 +72,7 @@ def one_run(item: tuple[Scenario, str, int, dict[str, Any], int]) -> Arrays:
     data, _ = scenario.problem(seed)
     arrays: Arrays = {"steps": steps}
     for name, attack in attacks.items():
-        with threadpool_limits(1, user_api="blas"):
+        with one_thread():
             parts = [attacked_parts(scenario, attack, weights, data) for weights in trace["weights"]]
         for part in PARTS:
             arrays[f"{name}_{part}"] = np.array([p.shares[part] for p in parts])

@@ -25,12 +25,12 @@ import numpy as np
 from _figure import Arrays, Config, run_figure
 from _structured_data_sweep import ENDS
 from matplotlib.figure import Figure
-from threadpoolctl import threadpool_limits
 
 from featsim.attacks import FeatureAttack, fgm, margin_step, pgd, raw_step, run_attack
 from featsim.certificates import tangent_chord
 from featsim.data import sample_like
 from featsim.evaluation import strongest_attack
+from featsim.kernels.blas import one_thread
 from featsim.plotting import COLOURS, THEORY, TRAININGS, new_figure
 from featsim.scenarios import Scenario, get_scenario
 from featsim.specs import spec_from_dict
@@ -127,7 +127,7 @@ def one_run(item: tuple[Scenario, str, str, int, tuple[float, ...], int]) -> Arr
     network = scenario.model.network(trace.final_weights)
     data, _ = scenario.problem(seed)
     threat = scenario.trainings["adversarial"].attack.threat
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         if name == "S1":
             accuracies = [
                 [run_attack(attack, network, data).robust_accuracy

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+import gc
 import hashlib
 import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
+
+from featsim.kernels._parts import PartCompiler
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -19,9 +22,14 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
 
 
-# A process that compiles a kernel also holds each of its parts on its own, optimised once; one that loads the
-# kernel from the cache has the parts optimised with it. The two may round differently, unless all is inlined.
-_PART: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
+# Code for a part is made in the kernel that calls it, and inlined there: as a function of its own, it could
+# be bound to the one of another kernel that is loaded, which may round differently.
+_PART: dict[str, Any] = {
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+    "forceinline": True,
+    "pipeline_class": PartCompiler,
+}
 
 _IMPORT = re.compile(r"^from featsim\.kernels\.(\w+) import", re.MULTILINE)
 
@@ -47,30 +55,43 @@ def _source(path: Path) -> str:
         return ""
 
 
-def _compile(function: Function, **options: Any) -> Function:
-    chosen = {**_OPTIONS, **options}
+def _uncollected(compile_for: Function) -> Function:
+    """Compile without garbage collection: it would look again and again at objects that all stay."""
+
+    @functools.wraps(compile_for)
+    def compile_signature(*args: Any) -> Any:
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return compile_for(*args)
+        finally:
+            if collects:
+                gc.enable()
+
+    return cast(Function, compile_signature)
+
+
+def jit(function: Function) -> Function:
+    """Compile a kernel, with a cache on disk where one can be written."""
     try:
-        compiled: Function = numba.njit(cache=True, **chosen)(function)
+        compiled: Any = numba.njit(cache=True, **_OPTIONS)(function)
         # Numba looks at the function's own file only (at its date, before 0.68): a kernel it calls in
         # another file, or an upgrade that keeps dates, would be served stale.
         index: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
         if hasattr(index, "_source_stamp"):  # not where Numba is switched off
             index._source_stamp = (index._source_stamp, _stamp(Path(inspect.getfile(function))))
     except RuntimeError:  # neither the package nor the user's cache folder is writable
-        compiled = numba.njit(**chosen)(function)
-    return compiled
-
-
-def jit(function: Function) -> Function:
-    """Compile a kernel, with a cache on disk where one can be written."""
-    return _compile(function)
+        compiled = numba.njit(**_OPTIONS)(function)
+    if hasattr(compiled, "compile"):
+        compiled.compile = _uncollected(compiled.compile)
+    return cast(Function, compiled)
 
 
 def inner(function: Function) -> Function:
-    """Compile a part of a kernel that only kernels call: no Python entry, half the compile time."""
-    return _compile(function, **_PART)
+    """Compile a part of a kernel, which only kernels call."""
+    return cast(Function, numba.njit(**_OPTIONS, **_PART)(function))
 
 
 def precise(function: Function) -> Function:
     """Compile a part whose sums must keep their order: special functions in two-part arithmetic."""
-    return _compile(function, fastmath={"contract"}, **_PART)
+    return cast(Function, numba.njit(**{**_OPTIONS, **_PART, "fastmath": {"contract"}})(function))

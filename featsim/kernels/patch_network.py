@@ -55,6 +55,9 @@ FEW_NEURONS, FEW_WEIGHTS, FEW_BLOCK_ROWS = 64, 1 << 14, 64
 # From here on the rows of the weights are so far apart that they push each other out of cache.
 FAR_DIMENSION = 512
 
+# Powers for which the smoothed ReLU and its slope are polynomials.
+POLYNOMIAL = (1.0, 2.0, 3.0, 4.0)
+
 # How the perturbation is represented.
 CLEAN, COEFFICIENT, DIRECT, SUBSPACE = 0, 1, 2, 3
 # Columns of the recorded statistics: means over samples (of the middle three over patches),
@@ -82,11 +85,26 @@ def activation_shape(power, smoothing, dtype=np.float64):
     zero and the ninth number, rho/q, is not: t^q is a power.
     """
     value, slope = [0.0] * 4, [0.0] * 4
-    if power in (1.0, 2.0, 3.0, 4.0):
+    if power in POLYNOMIAL:
         value[int(power) - 1] = smoothing / power
         slope[int(power) - 1] = 1.0
     factor = 0.0 if any(slope) else smoothing / power
     return np.array([0.0, 1.0, smoothing, 1.0 / smoothing, *value, *slope, factor, power], dtype=dtype)
+
+
+def few_neurons(n_filters, d, power, dtype=np.float64):
+    """Return True for a network that has products and passes of its own, and otherwise None.
+
+    None, and not False, because what the other kind needs is then not compiled.
+    """
+    few = _padded(n_filters, dtype) <= FEW_NEURONS and _padded(n_filters, dtype) * d <= FEW_WEIGHTS
+    return True if few and power in POLYNOMIAL else None
+
+
+def _padded(n_filters, dtype):
+    """Return the number of filters with the zeros behind the last that fill up a tile."""
+    tile = VECTORS * BYTES // np.dtype(dtype).itemsize
+    return (n_filters + tile - 1) // tile * tile
 
 
 @inner
@@ -576,24 +594,29 @@ def _preactivations(W, by_column, X, Z):
 @inner
 def _add_weight_gradient(A, X, few, beta, dW):
     """DW = A X + beta dW, beta 0 or 1."""
-    if few and X.shape[1] < FAR_DIMENSION:
+    if few is not None and X.shape[1] < FAR_DIMENSION:
         multiply_few(A, X, beta > 0.0, dW)
     else:
         multiply(A, X, beta, dW)
 
 
+@inner
+def _vector(n, dtype):
+    return np.empty((1, n), dtype)[0]
+
+
 @jit
 def patch_trajectory(
     X, labels, counts, roles, batches, P, W, features, totals, shape, m,
-    coefficients, explicit, starts, n_ascents, margin, step, unit, radius, whole,
+    few, coefficients, explicit, starts, n_ascents, margin, step, unit, radius, whole,
     step_size, n_steps, record_at, keep_at, update, parts, moves, coef, rest, stats, kept,
 ):  # fmt: skip
     """`n_steps` steps of gradient descent on `W` in place; states recorded before each.
 
     coefficients: True for perturbations as combinations of filters, else None. explicit: None, or
     (basis (r, d), mask, pixel_map, n_pixels, linf) for explicit ones, directly in d where r = 0.
-    Without either, training is standard. starts: None for attacks from the clean point, or (key, step) for
-    one random start of `draw_starts`, where `step` is the number of the first step.
+    Without either, training is standard. few: what :func:`few_neurons` says. starts: None for attacks from
+    the clean point, or (key, step) for one random start of `draw_starts`; `step` numbers the first step.
     record_at (n_steps,) and keep_at (n_steps,): whether to record and to keep the weights;
     `batches` (n_steps, B) sample indices or (n_steps, 0) for full batch. Records go to coef
     (T, K, J), rest (T, K), stats (T, N_STATISTICS) and kept (T', K, d), in order. Statistics
@@ -606,47 +629,54 @@ def patch_trajectory(
     J, k = features.shape[0], n_filters // m
     # Filters of zeros are put behind the last one: the rest that does not fill a tile, or an odd number
     # that BLAS would be slow on, costs as much as a full one.
-    tile = VECTORS * BYTES // X.itemsize
+    tile = 4 if few is None else VECTORS * BYTES // X.itemsize
     K = (n_filters + tile - 1) // tile * tile
-    few = K <= FEW_NEURONS and K * d <= FEW_WEIGHTS
-    if not few:
-        K = (n_filters + 3) // 4 * 4
     dtype = X.dtype
-    fast = few and shape[12] == shape[0]
-    per_block = max(1, (FEW_BLOCK_ROWS if few else BLOCK_ROWS) // P)
+    per_block = max(1, (BLOCK_ROWS if few is None else FEW_BLOCK_ROWS) // P)
     R = per_block * P
     minibatch = batches.shape[1] > 0
-    # One array per purpose, for all blocks of all steps; views give it the shape of a block.
-    z_all, a_all = np.empty(K * R, dtype), np.empty(K * R, dtype)
-    sum_all, gain_all, moved_all = np.empty(k * R, dtype), np.empty(k * R, dtype), np.empty(J * R, dtype)
-    score_all, scratch, part_totals = np.empty(k * per_block), np.empty((2, per_block)), np.empty((2, k))
-    hard_all, loss_all, error_all = np.empty(per_block), np.empty(per_block), np.empty(per_block)
-    dead_all, label_all = np.zeros(per_block), np.empty(per_block, np.int64)
+    # One array per purpose, for all blocks of all steps; views give it the shape of a block. All begin as
+    # tables of a given type, because Numba compiles every other way to call np.empty once more.
+    double = W.dtype
+    z_all, a_all = _vector(K * R, dtype), _vector(K * R, dtype)
+    sum_all, gain_all, moved_all = _vector(k * R, dtype), _vector(k * R, dtype), _vector(J * R, dtype)
+    score_all, scratch = _vector(k * per_block, double), np.empty((2, per_block), double)
+    hard_all, loss_all = _vector(per_block, double), _vector(per_block, double)
+    error_all, dead_all = _vector(per_block, double), _vector(per_block, double)
+    label_all, part_totals = _vector(per_block, labels.dtype), np.empty((2, k), double)
     gather_rows = R if minibatch else 0
     gathered = np.empty((gather_rows, d), dtype)
-    row_counts, row_roles = np.empty(gather_rows), np.empty(gather_rows, roles.dtype)
-    now, cast_coef = np.zeros((K, d), dtype), np.zeros((K, J), dtype)
-    cast_features, dW = features.astype(dtype), np.empty((K, d), dtype)
-    by_column = np.empty((d if few else 0, K), dtype)
-    left, scratch_coef, scratch_stats = np.empty(W.shape), np.empty((n_filters, J)), np.empty(N_STATISTICS)
-    norms = np.zeros((2, R))
+    row_counts, row_roles = _vector(gather_rows, double), _vector(gather_rows, roles.dtype)
+    now, cast_coef, dW = np.empty((K, d), dtype), np.empty((K, J), dtype), np.empty((K, d), dtype)
+    cast_features = np.empty((J, d), dtype)
+    _cast(features, cast_features)
+    by_column = np.empty((0 if few is None else d, K), dtype)
+    left, norms = np.empty((n_filters, d), double), np.empty((2, R), double)
+    scratch_coef, scratch_stats = np.empty((n_filters, J), double), _vector(N_STATISTICS, double)
+    now[:] = 0.0
+    cast_coef[:] = 0.0
+    norms[:] = 0.0
+    dead_all[:] = 0.0
     if coefficients is not None:
-        h_all, c_all, za_all = np.empty(K * R, dtype), np.empty(K * R, dtype), np.empty(K * R, dtype)
+        h_all, c_all, za_all = _vector(K * R, dtype), _vector(K * R, dtype), _vector(K * R, dtype)
         gram, fold_back = np.empty((K, K), dtype), np.empty((K, K), dtype)
-        sums, moves_by = np.empty((2, R + SPARE)), np.zeros((3, R + SPARE), dtype)
+        sums, moves_by = np.empty((2, R + SPARE), double), np.empty((3, R + SPARE), dtype)
+        moves_by[:] = 0.0
         # A unit step along less would need a factor beyond float32: such a gradient counts as none.
         least = 0.0 if X.itemsize == 8 else 1e-60
         if starts is not None:
-            d_all, zd_all, carried = np.empty(R * d, dtype), np.empty(K * R, dtype), np.empty(R)
-            start_all = np.empty(J * R, dtype)
-            mask, linf = np.empty((0, 1)), False
+            d_all, zd_all, carried = _vector(R * d, dtype), _vector(K * R, dtype), _vector(R, double)
+            start_all = _vector(J * R, dtype)
+            mask, linf = np.empty((0, 1), double), False
     if explicit is not None:
         basis, mask, pixel_map, n_pixels, linf = explicit
         subspace = basis.shape[0] > 0
         r = basis.shape[0] if subspace else d
-        za_all, g_all, y_all = np.empty(K * R, dtype), np.empty(r * R, dtype), np.empty(r * R, dtype)
-        x_all = np.empty(0 if subspace else d * R, dtype)
-        pixels, fold, one = np.empty((per_block, n_pixels), dtype), np.empty((1, n_pixels), dtype), np.ones(1)
+        za_all, g_all, y_all = _vector(K * R, dtype), _vector(r * R, dtype), _vector(r * R, dtype)
+        x_all = _vector(0 if subspace else d * R, dtype)
+        pixels, fold = np.empty((per_block, n_pixels), dtype), np.empty((1, n_pixels), dtype)
+        one = _vector(1, double)
+        one[0] = 1.0
         directions, along = np.empty((K if subspace else 0, r), dtype), np.empty((K, r), dtype)
         seen = cast_features
         if subspace:
@@ -657,11 +687,11 @@ def patch_trajectory(
     started = starts is not None
     if starts is not None:
         key, first_step = starts
-        index_all = np.empty(per_block, np.int64)
+        index_all = _vector(per_block, labels.dtype)
         n_coordinates = d
         if explicit is not None:
             n_coordinates = r
-        row = np.empty((n_coordinates + 3) // 4 * 4)
+        row = _vector((n_coordinates + 3) // 4 * 4, double)
     t_record, t_keep = 0, 0
     for t in range(n_steps):
         now_coef, now_stats = scratch_coef, scratch_stats
@@ -674,7 +704,7 @@ def patch_trajectory(
             copy_table(W, kept[t_keep])
             t_keep += 1
         finite = _cast(W, now)
-        if few:
+        if few is not None:
             for a in range(K):
                 for col in range(d):
                     by_column[col, a] = now[a, col]
@@ -726,7 +756,7 @@ def patch_trajectory(
                     if not signs:
                         Y[:] = 0.0
                         pixels[:] = 0.0
-                    elif not (few and unit):
+                    elif few is None or not unit:
                         copy_table(x, moved_x)
                 if starts is not None:
                     index = index_all[:n_block]
@@ -764,7 +794,7 @@ def patch_trajectory(
                             V = Za
                     if ascent > 0:
                         if coefficients is not None:
-                            if few:
+                            if few is not None:
                                 multiply_few(gram, A, False, H)
                                 measure_gradient(A, H, C, ascent == 1, least, sums)
                             else:
@@ -776,7 +806,7 @@ def patch_trajectory(
                                 sums, c, row0, P, whole, step, unit, radius, norms, moves_by, dead
                             )  # fmt: skip
                             from_clean = ascent == 1 and not started
-                            if few:
+                            if few is not None:
                                 move_coefficients(A, H, Z, moves_by, from_clean, C, Za)
                             else:
                                 _move_coefficients(A, H, Z, moves_by, from_clean, C, Za)
@@ -785,20 +815,15 @@ def patch_trajectory(
                                     carried[p] *= moves_by[1, p]
                             V = Za
                         if explicit is not None:
-                            if signs and few and unit:
-                                ascend_signs(
-                                    A,
-                                    now,
-                                    x,
-                                    x if ascent == 1 else moved_x,
-                                    dtype.type(step),
-                                    dtype.type(radius),
-                                    moved_x,
-                                )
-                            elif few:
-                                multiply_few_left_transposed(A, directions if subspace else now, False, G)
-                            else:
+                            if few is None:
                                 multiply_left_transposed(A, directions if subspace else now, 0.0, G)
+                            elif signs and unit:
+                                ascend_signs(
+                                    A, now, x, x if ascent == 1 else moved_x, dtype.type(step),
+                                    dtype.type(radius), moved_x,
+                                )  # fmt: skip
+                            else:
+                                multiply_few_left_transposed(A, directions if subspace else now, False, G)
                             if not signs:
                                 _ascend_explicitly(
                                     G, Y, c, o, row0, P, mask, pixel_map, pixels, fold, one,
@@ -806,7 +831,7 @@ def patch_trajectory(
                                 )  # fmt: skip
                                 if not subspace:
                                     _add(x, Y, moved_x)
-                            elif not (few and unit):
+                            elif few is None or not unit:
                                 _ascend_signs(G, x, step, unit, radius, moved_x)
                             if signs and recorded and ascent == 1:
                                 _find_dead(x, moved_x, A, now, P, dead)
@@ -819,10 +844,10 @@ def patch_trajectory(
                         if recorded and ascent == 1:
                             for s in range(n_block):
                                 now_stats[10] += dead[s]
-                    if fast:
-                        sum_classes(V, shape, m, S)
-                    else:
+                    if few is None:
                         _class_sums(V, shape, m, S)
+                    else:
+                        sum_classes(V, shape, m, S)
                     _score_samples(S, c, row0, P, F)
                     _head(F, y, first or last or not margin, hard, loss, error, scratch)
                     if first or last:
@@ -842,14 +867,14 @@ def patch_trajectory(
                     if (last and not updated) or (first and started):
                         continue
                     _spread(F, error, last or not margin, last, c, row0, P, E)
-                    if fast:
-                        gate_slopes(V, shape, m, E, A)
-                    else:
+                    if few is None:
                         _gated_slopes(V, shape, m, E, A)
+                    else:
+                        gate_slopes(V, shape, m, E, A)
                 if recorded and moves:
                     if coefficients is not None:
                         moved = moved_all[: J * rows].reshape(J, rows)
-                        if few:
+                        if few is not None:
                             multiply_few_left_transposed(cast_coef, C, False, moved)
                         else:
                             multiply_left_transposed(cast_coef, C, 0.0, moved)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import scipy.linalg.cython_blas  # noqa: F401  loaded before its threads are limited
-from threadpoolctl import threadpool_limits
-
+from featsim.kernels.blas import one_thread
 from featsim.machine import TooLargeError, available_memory, in_words
 from featsim.training import Progress
 from featsim.validation import check_integer
@@ -17,7 +15,7 @@ Result = TypeVar("Result")
 
 
 def _one_thread(function: Callable[[Item], Result], item: Item) -> Result:
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         return function(item)
 
 

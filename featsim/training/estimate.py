@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from featsim.kernels.blas import one_thread
 from featsim.machine import available_memory, free_disk, in_words, in_words_of
 from featsim.specs import Spec
 from featsim.training.loop import run_paths
@@ -198,7 +198,7 @@ def _times(stepper: Stepper, plan: Plan, method: str) -> tuple[str, float, float
             "method must be 'auto' or 'measure' here, got 'model': only two-layer patch networks and the "
             "symmetric network on data drawn once have a model of their steps"
         )
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         if method != "measure" and step is not None:
             rates = _Rates(plan.footprint.itemsize)
             seconds = rates.seconds(step)

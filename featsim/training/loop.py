@@ -11,9 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import scipy.linalg.cython_blas  # noqa: F401  Numba multiplies there: loaded before its threads are limited
-from threadpoolctl import threadpool_limits
-
+from featsim.kernels.blas import one_thread
 from featsim.traces import RunFolder, Trace
 from featsim.training.plan import Plan
 from featsim.training.progress import Progress
@@ -152,7 +150,7 @@ def run_stepper(
     status, message = "completed", ""
     # One BLAS thread: more would change the bits, and the blocks are too small to gain.
     with (
-        threadpool_limits(1, user_api="blas"),
+        one_thread(),
         _catch_interrupt() as pause,
         Progress(n_steps, plan.label, shown=progress, done=run.step) as report,
     ):

@@ -238,6 +238,7 @@ class PatchStepper:
             self._patches, data.y, data.counts.ravel(), data.roles.ravel(),
             locked(batches), data.n_patches, weights, locked(self._features), self._totals,
             kernel.activation_shape(model.power, model.smoothing, dtype), m,
+            kernel.few_neurons(k * m, d, model.power, dtype),
             True if plan.mode == kernel.COEFFICIENT else None, self._explicit(), self._starts(first),
             plan.n_steps, plan.margin, plan.step_size, plan.unit, plan.radius, plan.whole,
             self._step_size, last - first,

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from featsim.data import SparseCodingData, SparseCodingSpec
 from featsim.data.sparse_coding import draw_samples
 from featsim.decomposition import NeuronParts
 from featsim.kernels import symmetric as kernel
+from featsim.kernels.blas import one_thread
 from featsim.models import SymmetricNetworkSpec
 from featsim.traces import STANDARD_AXES
 from featsim.training.ball import plan_ball
@@ -333,7 +333,7 @@ class PurificationStepper:
 
 def _product(left: FloatArray, right: FloatArray) -> FloatArray:
     """Return a matrix product in the bits of one thread, as in the training loop."""
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         product: FloatArray = left @ right
     return product
 

@@ -176,6 +176,8 @@ def spanning_basis(inputs: Arrays, limit: float | None = None) -> FloatArray | N
         Orthonormal rows; None where that bound is not below the limit.
     """
     d = inputs["weights"].shape[-1]
+    if limit is not None and _n_filters(inputs) >= limit:
+        return None
     features = np.concatenate(
         [np.empty((0, d)), *(np.atleast_2d(inputs[name]) for name in _SPANNING if name in inputs)]
     )
@@ -216,7 +218,7 @@ def _outside(vectors: FloatArray, span: FloatArray) -> FloatArray:
 
 def _orthonormal(vectors: FloatArray) -> FloatArray:
     """Return orthonormal rows that span these rows of norm about 1."""
-    from scipy.linalg import qr
+    from scipy.linalg import qr  # not before it is needed: every training would wait for it
 
     if not len(vectors):
         return vectors

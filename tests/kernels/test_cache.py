@@ -1,9 +1,11 @@
 """The compiled cache: never stale, and not needed where nothing can be written."""
 
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numba
 import pytest
@@ -26,14 +28,14 @@ def run(code, **environment):
 @pytest.fixture
 def kernels(tmp_path):
     """A package featsim.kernels of two files, of which one calls the other."""
-    import featsim.kernels._jit as source
+    from featsim.kernels import _jit
 
     folder = tmp_path / "featsim" / "kernels"
     folder.mkdir(parents=True)
     (folder.parent / "__init__.py").touch()
     (folder / "__init__.py").touch()
-    with open(source.__file__, encoding="utf-8") as file:
-        (folder / "_jit.py").write_text(file.read(), encoding="utf-8")
+    for name in ("_jit.py", "_parts.py"):
+        shutil.copy(Path(_jit.__file__).with_name(name), folder)
     write(folder, 1.0)
     (folder / "caller.py").write_text(
         "from featsim.kernels._jit import jit\n"

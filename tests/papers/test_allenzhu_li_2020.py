@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
 
 from featsim.claims import Verdict, select
 from featsim.claims.cases import Run
 from featsim.claims.purification import measures, population_measures
 from featsim.claims.purification.measures import ENDS
+from featsim.kernels.blas import one_thread
 from featsim.scenarios import get_scenario
 
 # Rank 16 of A is d/5.
@@ -20,7 +20,7 @@ SEED = 1
 @pytest.fixture(scope="module", autouse=True)
 def one_blas_thread():
     """As in a sweep: many small products gain nothing from more."""
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         yield
 
 

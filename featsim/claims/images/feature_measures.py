@@ -14,7 +14,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from featsim.attacks import pgd
 from featsim.claims.cases import Run
@@ -30,6 +29,7 @@ from featsim.evaluation import (
     targeted_perturbation,
 )
 from featsim.images import ImageDataSpec, unstandardise
+from featsim.kernels.blas import one_thread
 from featsim.models import TwoLayerNetwork, margin_cotangent
 from featsim.scenarios import Scenario
 from featsim.scenarios.images import FEATURE_SETTINGS, FeatureSetting
@@ -195,7 +195,7 @@ def curves(
     """
     study = FeatureStudy(run.scenario, run.seed, n_test)
     found: Numbers = {}
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         sets = {"clean": study.test, **study.construct(study.test, 2, sets_built)}
         for training in TRAININGS:
             networks = study.run(training, epochs)
@@ -234,7 +234,7 @@ def transfer(run: Run) -> Numbers:
     """Train standard networks on the sets built from split A; return accuracies on real test images."""
     study = FeatureStudy(run.scenario, run.seed)
     found: Numbers = {}
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         sets = study.construct(study.first, purpose=4)
         next_class = (study.first.y + 1) % study.first.n_classes
         sets["nonrobust_next"] = study.moved(study.references["standard"], study.first, next_class)
@@ -256,7 +256,7 @@ def directions(run: Run, n_test: int | None = None) -> Numbers:
     """
     study = FeatureStudy(run.scenario, run.seed, n_test)
     found: Numbers = {}
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         u = _class_means(study.first)
         v = _perturbation_means(study, u)
         rng = study.rng(6)
@@ -330,7 +330,7 @@ def accuracies(run: Run, epochs: Sequence[int], n_test: int | None = None) -> Nu
     """
     study = FeatureStudy(run.scenario, run.seed, n_test)
     found: Numbers = {}
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         means = _class_means(run.data)
         rows = first_of_classes(study.test)
         for training in TRAININGS:

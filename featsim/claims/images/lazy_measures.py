@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from featsim.claims.cases import Run
+from featsim.kernels.blas import one_thread
 from featsim.training import Recording
 
 LAZY_WIDTHS = (64, 256, 1024)
@@ -23,7 +23,7 @@ def lazy_images(run: Run, widths: Sequence[int]) -> dict[str, Any]:
     loss; one entry per width; ``plain_drift`` and so on for the other start.
     """
     found: dict[str, Any] = {}
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         for start, paired in (("paired", True), ("plain", False)):
             rows = []
             for width in widths:

@@ -12,11 +12,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from featsim.attacks import exact_linear, run_attack
 from featsim.claims.cases import Run
 from featsim.decomposition import filter_statistics, matched_cosines
+from featsim.kernels.blas import one_thread
 from featsim.models import LinearModel, Model
 from featsim.scenarios import Scenario
 from featsim.scenarios.images import PURIFICATION_SETTINGS, PurificationSetting
@@ -125,7 +125,7 @@ def weights(run: Run, n_shown: int = 10) -> Numbers:
     """
     study = _study(run)
     found: Numbers = {}
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         each = {"initial": study.start, "clean": study.clean}
         each |= {name: study.later(name) for name in NETS[2:]}
         height, width = study.image_shape
@@ -157,7 +157,7 @@ def rivals(run: Run) -> Numbers:
     """
     study = _study(run)
     found: Numbers = {}
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         linear = study.setting.rival("linear")
         for training in ("standard", "adversarial"):
             found |= _named(f"linear_{training}", _linear_accuracies(study, linear, training))
@@ -181,7 +181,7 @@ def ranks(run: Run, tried: Sequence[int] = (1, 4, 16)) -> Numbers:
     """
     study = _study(run)
     found: Numbers = {}
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         for start, ending in (("from_clean", ""), ("from_scratch", "-scratch")):
             rows = [study.accuracies(study.network(study.later(f"rank-{rank}{ending}"))) for rank in tried]
             for key in ("clean", "pgd"):

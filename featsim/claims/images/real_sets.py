@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from featsim.attacks import run_attack
 from featsim.claims import statistics
@@ -20,6 +19,7 @@ from featsim.claims.rules import at_least, at_most
 from featsim.claims.structured_data.study import by_seed, study
 from featsim.evaluation import ball_flatness, clean_accuracy
 from featsim.images import data_root, is_available
+from featsim.kernels.blas import one_thread
 from featsim.scenarios.images import FEATURE_SETTINGS, OVERFITTING_MNIST14, PURIFICATION_SETTINGS
 from featsim.training import Recording
 
@@ -72,7 +72,7 @@ def overfitting(run: Run) -> dict[str, float]:
     """Train both ways on a few images; return clean and robust accuracy on them and on test images."""
     found: dict[str, float] = {}
     scenario: Any = run.scenario
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         sets = {"train": run.data, "test": scenario.data.test(_N_TEST)}
         for training in ("standard", "adversarial"):
             trace = scenario.run(training, run.seed, recording=Recording(at=()))
@@ -92,7 +92,7 @@ def landscape(run: Run, steps: Sequence[int], radii: Sequence[float], n_test: in
     """
     scenario: Any = run.scenario
     found: dict[str, Any] = {}
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         sets = {"train": run.data, "test": scenario.data.test(n_test)}
         for training in ("standard", "adversarial"):
             trace = scenario.run(training, run.seed, recording=Recording(at=(), weights_at=tuple(steps)))
@@ -164,7 +164,7 @@ FASHION_SETS = Claim(
 def colour_accuracy(run: Run) -> dict[str, float]:
     """Train the standard way on colour images; return clean accuracy on test images."""
     study_ = FeatureStudy(run.scenario, run.seed)
-    with threadpool_limits(1, user_api="blas"):
+    with one_thread():
         network = study_.run("standard", (study_.n_epochs,))[0]
         data: Any = run.scenario.data
         return {"clean": clean_accuracy(network, data.test())}
