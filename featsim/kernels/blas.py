@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 import threading
@@ -11,8 +12,9 @@ from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
 from pathlib import Path
 
+import numpy.linalg  # noqa: F401  so that its BLAS is loaded
 import scipy
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 _MODULE = "scipy.linalg.cython_blas"  # where Numba looks for BLAS when it first multiplies
 _LOADING = threading.Lock()
@@ -47,6 +49,12 @@ def one_thread() -> Iterator[None]:
     None
         While products take one thread; afterwards they take as many as before.
     """
-    load_blas()  # what is not loaded yet is not limited
-    with threadpool_limits(1, user_api="blas"):
+    with _controller().limit(limits=1):
         yield
+
+
+@functools.cache
+def _controller() -> ThreadpoolController:
+    """Return a hold of NumPy's and SciPy's BLAS; to look for them takes longer than a short run."""
+    load_blas()  # what is not loaded yet is not found
+    return ThreadpoolController().select(user_api="blas")
