@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 _NO_LIMIT = 1 << 60  # version 1 of control groups writes a number beyond this for "none"
+_SMALL = 1 << 20  # numbers: where these do not fit, Python hardly does
 _UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 
@@ -38,6 +40,38 @@ def available_memory(root: str | os.PathLike[str] = "/") -> int | None:
     found = [_system_memory(base), _address_space(base), *_control_groups(base)]
     known = [value for value in found if value is not None]
     return max(min(known), 0) if known else None
+
+
+def check_room(what: str, *, n_numbers: int | None = None, change: str = "width", **sizes: int) -> None:
+    """Refuse arrays that do not fit into memory before anything of them is drawn.
+
+    Parameters
+    ----------
+    what : str
+        Their name, for the message; a plural.
+    n_numbers : int, optional
+        Float64 numbers in all; the product of `sizes` by default.
+    change : str
+        Which of the sizes, or what else, should be smaller.
+    **sizes : int
+        Sizes that the user has chosen, by their names.
+
+    Raises
+    ------
+    TooLargeError
+        Naming the sizes, what there is, and the way out.
+    """
+    count = math.prod(sizes.values()) if n_numbers is None else n_numbers
+    if count < _SMALL:
+        return
+    # Samples and weights are scaled after they are drawn, into a second array; a run takes more than that.
+    available, needed = available_memory(), 8 * count
+    if available is not None and 2 * needed > available:
+        chosen = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
+        raise TooLargeError(
+            f"the {what} must fit into memory, where {in_words(available)} are available, but with {chosen} "
+            f"they take {in_words(needed)}, twice while they are drawn; use a smaller {change}"
+        )
 
 
 def _system_memory(base: Path) -> int | None:

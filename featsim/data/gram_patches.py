@@ -130,7 +130,9 @@ class GramPatchSpec(GramSpace):
         """
         n_filters = check_integer("n_filters", n_filters, minimum=0)
         clean = self._clean.sample(n_samples, rng)
-        n_rows = clean.n_samples * clean.n_patches if self.noise_norm > 0.0 else 0
+        n_patches = clean.n_samples * clean.n_patches
+        n_rows = n_patches if self.noise_norm > 0.0 else 0
+        self.check_room(n_patches, n_rows, n_filters)
         along = self._along_features(clean.X.shape, rng)
         outside = self.noise_rows(n_rows, n_filters, rng)
         return self._assembled(clean, along, outside)
@@ -255,9 +257,11 @@ class GramSignalNoiseSpec(GramSpace):
         n = check_integer("n_samples", n_samples, minimum=1)
         check_generator("rng", rng)
         room = check_integer("n_filters", n_filters, minimum=0)
-        y, place = self._labels(n, rng)
         n_rows = n * (self.n_patches - 1)
-        rows = self.noise_rows(n_rows if self.noise_norm > 0.0 else 0, room, rng)
+        n_noise = n_rows if self.noise_norm > 0.0 else 0
+        self.check_room(n * self.n_patches, n_noise, room)
+        y, place = self._labels(n, rng)
+        rows = self.noise_rows(n_noise, room, rng)
         data = self._assembled(rows if len(rows) else np.zeros((n_rows, rows.shape[1])), y, place)
         if self.n_fresh == 0:
             return data

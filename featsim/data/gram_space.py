@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featsim.machine import check_room
 from featsim.specs import Spec
 from featsim.validation import FloatArray, check_generator, check_integer, check_real
 
@@ -164,6 +165,22 @@ class GramSpace(Spec):
                 "is infinite in the limit; use dim=1e12, or a threat with a subspace"
             )
 
+    def check_room(self, n_patches: int, n_noise: int, n_filters: int) -> None:
+        """Refuse samples whose coordinates do not fit into memory.
+
+        Parameters
+        ----------
+        n_patches, n_noise, n_filters : int
+            Patches of all samples, those of them with noise, filters K.
+
+        Raises
+        ------
+        TooLargeError
+            Naming the sizes.
+        """
+        dim = self.n_features + int(min(n_noise + n_filters, self.rest_dim))
+        check_room("samples", n_numbers=n_patches * dim, patches=n_patches, filters=n_filters)
+
     def noise_rows(self, n_rows: int, n_filters: int, rng: np.random.Generator) -> FloatArray:
         """Draw noise outside the features, with columns left for the filters.
 
@@ -222,6 +239,7 @@ class GramSpace(Spec):
                 f"data must be sampled with n_filters >= {n_filters}, so that filters have coordinates "
                 "of their own; use sample(n_samples, rng, n_filters=...) or sample_for(model, ...)"
             )
+        check_room("initial weights", filters=n_filters, coordinates=data.dim)
         filters = np.empty((n_filters, data.dim))
         filters[:, : self.n_features] = rng.standard_normal((n_filters, self.n_features))
         if math.isinf(self.dim):

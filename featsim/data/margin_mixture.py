@@ -9,6 +9,7 @@ import numpy as np
 
 from featsim.data.arrays import patch_data
 from featsim.data.dataset import PatchData
+from featsim.machine import check_room
 from featsim.specs import Spec
 from featsim.validation import FloatArray, check_generator, check_integer, check_real
 
@@ -73,6 +74,7 @@ class MarginMixtureSpec(Spec):
         """
         count = check_integer("n_samples", n_samples, minimum=1)
         check_generator("rng", rng)
+        check_room("samples", change="dim", n_samples=count, dim=self.dim)
         y = rng.integers(2, size=count)
         small = rng.random(count) < self.small_share
         X = self.noise_norm / np.sqrt(self.dim) * rng.standard_normal((count, self.dim))

@@ -9,6 +9,7 @@ import numpy as np
 
 from featsim.data.dataset import NONROBUST, ROBUST, PatchData, RoleArray
 from featsim.data.features import FEATURE_BASES, check_basis, feature_basis
+from featsim.machine import check_room
 from featsim.specs import Spec
 from featsim.validation import (
     FloatArray,
@@ -140,6 +141,8 @@ def sample_patches(spec: PatchDataSpec, n_samples: int, rng: np.random.Generator
     ------
     TypeError, ValueError
         If an argument is of the wrong type, or `n_samples` does not fit.
+    TooLargeError
+        If the samples do not fit into memory; nothing has been drawn then.
 
     References
     ----------
@@ -147,6 +150,7 @@ def sample_patches(spec: PatchDataSpec, n_samples: int, rng: np.random.Generator
        "Data".
     """
     _check_request(spec, n_samples, rng)
+    check_room("samples", change="dim", n_samples=n_samples, n_patches=spec.n_patches, dim=spec.dim)
     u, v = feature_basis(spec.features, spec.n_classes, spec.dim, rng)
     return _draw(spec, n_samples, u, v, rng)
 

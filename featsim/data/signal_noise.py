@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from featsim.data.dataset import NONROBUST, ROBUST, PatchData
+from featsim.machine import check_room
 from featsim.specs import Spec
 from featsim.validation import (
     FloatArray,
@@ -178,6 +179,8 @@ def sample_signal_noise(spec: SignalNoiseSpec, n_samples: int, rng: np.random.Ge
     ------
     TypeError, ValueError
         If an argument is of the wrong type or out of range.
+    TooLargeError
+        If the samples do not fit into memory; nothing has been drawn then.
 
     References
     ----------
@@ -187,6 +190,8 @@ def sample_signal_noise(spec: SignalNoiseSpec, n_samples: int, rng: np.random.Ge
         raise TypeError(f"spec must be a SignalNoiseSpec, got {type(spec).__name__}")
     n_samples = check_integer("n_samples", n_samples, minimum=1)
     check_generator("rng", rng)
+    count = max(n_samples, spec.n_fresh)
+    check_room("samples", change="dim", n_samples=count, n_patches=spec.n_patches, dim=spec.dim)
     signal = np.zeros(spec.dim)
     if spec.signal == "axis":
         signal[0] = 1.0

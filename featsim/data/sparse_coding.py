@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from featsim.data.dataset import UNKNOWN, PatchData
 from featsim.data.sparse_codes import draw_codes
+from featsim.machine import check_room
 from featsim.specs import Spec
 from featsim.validation import (
     FloatArray,
@@ -219,6 +220,8 @@ def sample_sparse_coding(
     ------
     TypeError, ValueError
         If an argument is of the wrong type or out of range, or hardly any code passes the margin.
+    TooLargeError
+        If the samples do not fit into memory; nothing has been drawn then.
 
     References
     ----------
@@ -228,6 +231,8 @@ def sample_sparse_coding(
         raise TypeError(f"spec must be a SparseCodingSpec, got {type(spec).__name__}")
     n_samples = check_integer("n_samples", n_samples, minimum=1)
     check_generator("rng", rng)
+    check_room("atoms of the dictionary", change="dim", dim=spec.dim, atoms=spec.atoms)
+    check_room("samples", change="dim", n_samples=max(n_samples, spec.n_fresh), dim=spec.dim)
     dictionary = np.eye(spec.dim, spec.atoms)
     if spec.dictionary == "random":
         basis, triangle = np.linalg.qr(rng.standard_normal((spec.dim, spec.dim)))

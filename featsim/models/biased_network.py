@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from featsim.machine import check_room
 from featsim.models.losses import Loss
 from featsim.models.ntk_network import Arrays, check_points, needed
 from featsim.specs import Spec
@@ -50,6 +51,7 @@ class BiasedReluSpec(Spec):
         """Return initial weights (1, m, d + 2), rows (w, b, v), and the output bias (1,)."""
         if weights is None:
             generator, m = needed(rng), self.width
+            check_room("initial weights", n_numbers=m * (dim + 2), width=m, dim=dim)
             drawn = np.zeros((1, m, dim + 2))
             drawn[0, :, :dim] = generator.standard_normal((m, dim)) * np.sqrt(2.0 / dim)
             drawn[0, :, dim + 1] = generator.standard_normal(m) / np.sqrt(m)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from featsim.machine import check_room
 from featsim.models.activations import Activation
 from featsim.models.blocks import blocks
 from featsim.models.losses import Loss
@@ -65,6 +66,8 @@ class DeepNtkSpec(Spec):
     def start(self, dim: int, rng: np.random.Generator | None, weights: Any = None) -> Arrays:
         """Draw A, then W, then b; given `weights` (depth, width, width) replace W after the draw."""
         generator, m = needed(rng), self.width
+        count = m * (dim + self.depth * m + 1)
+        check_room("initial weights", n_numbers=count, width=m, depth=self.depth, dim=dim)
         drawn = {
             "input_weights": generator.standard_normal((m, dim)) / np.sqrt(m),
             "weights": generator.standard_normal((self.depth, m, m)) * np.sqrt(2.0 / m),

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from featsim.kernels import symmetric as kernel
+from featsim.machine import check_room
 from featsim.models.symmetric_network import flat_inputs, locked
 from featsim.specs import Spec
 from featsim.validation import (
@@ -87,7 +88,9 @@ class FrozenGateSpec(Spec):
 
     def initial_weights(self, dim: int, rng: np.random.Generator) -> FloatArray:
         """Draw weights of shape (2, m, d): v = 0, then the gates w0."""
-        gates = self.gate_std * check_generator("rng", rng).standard_normal((self.width, dim))
+        check_generator("rng", rng)
+        check_room("initial weights", n_numbers=2 * self.width * dim, width=self.width, dim=dim)
+        gates = self.gate_std * rng.standard_normal((self.width, dim))
         return np.stack([np.zeros((self.width, dim)), gates])
 
     def network(self, weights: Any) -> FrozenGateNetwork:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from featsim.machine import check_room
 from featsim.models.activations import Activation
 from featsim.models.blocks import blocks
 from featsim.models.losses import Loss
@@ -76,6 +77,7 @@ class NtkSpec(Spec):
         """Draw W_0 with standard normal entries, shape (1, width, dim)."""
         check_generator("rng", rng)
         check_integer("dim", dim, minimum=1)
+        check_room("initial weights", width=self.width, dim=dim)
         if not self.paired:
             return rng.standard_normal((1, self.width, dim))
         half = rng.standard_normal((1, self.width // 2, dim))

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from featsim.kernels import symmetric as kernel
+from featsim.machine import check_room
 from featsim.models.linear import LinearModel
 from featsim.models.symmetric_network import flat_inputs, locked
 from featsim.specs import Spec
@@ -53,7 +54,9 @@ class PolynomialSpec(Spec):
 
     def initial_weights(self, dim: int, rng: np.random.Generator) -> FloatArray:
         """Draw weights of shape (1, 1 + m, d): v = 0, then the neurons."""
-        neurons = self.init_std * check_generator("rng", rng).standard_normal((self.width, dim))
+        check_generator("rng", rng)
+        check_room("initial weights", n_numbers=(1 + self.width) * dim, width=self.width, dim=dim)
+        neurons = self.init_std * rng.standard_normal((self.width, dim))
         return np.concatenate([np.zeros((1, dim)), neurons])[None]
 
     def network(self, weights: Any) -> PolynomialNetwork | LinearModel:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from featsim.machine import check_room
 from featsim.models.protocol import cross_entropy, loss_cotangent
 from featsim.specs import Spec
 from featsim.validation import (
@@ -164,6 +165,7 @@ class PowerNetworkSpec(Spec):
     def initial_weights(self, dim: int, rng: np.random.Generator) -> FloatArray:
         """Draw Gaussian weights, shape (1, width, dim)."""
         check_generator("rng", rng)
+        check_room("initial weights", width=self.width, dim=dim)
         return self.init_std * rng.standard_normal((1, self.width, dim))
 
     def network(self, weights: FloatArray) -> PowerNetwork:

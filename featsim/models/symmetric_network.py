@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from featsim.kernels import symmetric as kernel
+from featsim.machine import check_room
 from featsim.models.protocol import cross_entropy, signs
 from featsim.specs import Spec
 from featsim.validation import FloatArray, IntArray, check_array, check_generator, check_integer, check_real
@@ -186,7 +187,9 @@ class SymmetricNetworkSpec(Spec):
 
     def initial_weights(self, dim: int, rng: np.random.Generator) -> FloatArray:
         """Draw weights of shape (1, m, d)."""
-        return self.init_std * check_generator("rng", rng).standard_normal((1, self.width, dim))
+        check_generator("rng", rng)
+        check_room("initial weights", width=self.width, dim=dim)
+        return self.init_std * rng.standard_normal((1, self.width, dim))
 
     def network(self, weights: Any) -> SymmetricNetwork:
         """Return the network with these weights."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from featsim.machine import check_room
 from featsim.models.protocol import cross_entropy, loss_cotangent
 from featsim.specs import Spec
 from featsim.validation import FloatArray, IntArray, check_array, check_generator, check_integer, check_real
@@ -140,6 +141,7 @@ class TwoLayerSpec(Spec):
     def initial_weights(self, n_classes: int, dim: int, rng: np.random.Generator) -> FloatArray:
         """Draw Gaussian weights, shape (n_classes, width, dim)."""
         check_generator("rng", rng)
+        check_room("initial weights", n_classes=n_classes, width=self.width, dim=dim)
         return self.init_std * rng.standard_normal((n_classes, self.width, dim))
 
     def network(self, weights: FloatArray) -> TwoLayerNetwork:

@@ -119,4 +119,3 @@ def test_more_records_than_can_be_listed_are_refused_at_once(no_work):
     """The steps of a million million records would take terabytes before anything else did."""
     with pytest.raises(TooLargeError, match=r"list of recorded steps.* record less, with Recording"):
         train(**settings("patches", 10**12))
-
