@@ -3,6 +3,7 @@
 import re
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,9 +30,13 @@ def _page(name: str) -> str:
 )
 def test_examples_run_as_they_stand(code: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "import" in code
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(compile(code, "example", "exec"), names)
     assert "robust accuracy" in capsys.readouterr().out
+    if "started" in names:  # training from random starts: the numbers beside it
+        ends = {name: names["started"][name][-1].max(axis=1) for name in ("robust_coef", "nonrobust_coef")}
+        assert ends["robust_coef"].min().round(1) == 2.9 and ends["robust_coef"].max().round(1) == 3.1
+        assert ends["nonrobust_coef"].min().round(1) == 1.2 and ends["nonrobust_coef"].max().round(1) == 1.9
 
 
 def test_readme_commands_are_commands_of_the_program(capsys: pytest.CaptureFixture[str]) -> None:

@@ -153,6 +153,8 @@ def run_stepper(
         one_thread(),
         _catch_interrupt() as pause,
         Progress(n_steps, plan.label, shown=progress, done=run.step) as report,
+        report.compiling(),
+        report.compiling(),
     ):
         try:
             _advance(run, lambda: pause.asked, report)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Self
 
@@ -68,6 +69,28 @@ class Progress:
                 file=sys.stderr,
                 flush=True,
             )
+
+    def compiling(self) -> AbstractContextManager[Any]:
+        """Say so when a kernel is compiled meanwhile: that can take longer than the first steps."""
+        if self._bar is None and not self._log:
+            return nullcontext()
+        from featsim.training.compilation import on_compilation
+
+        return on_compilation(self._compilation_begun, self._compilation_done)
+
+    def _compilation_begun(self) -> None:
+        if self._bar is not None:
+            self._bar.set_description(f"{self._label}: compiling the kernel")
+        else:
+            print(f"{self._label}: compiling the kernel", file=sys.stderr, flush=True)
+
+    def _compilation_done(self, seconds: float) -> None:
+        self._start += seconds  # what is left takes as long as the steps do
+        if self._bar is not None:
+            self._bar.start_t += seconds
+            self._bar.set_description(self._label)
+        else:
+            print(f"{self._label}: compiled in {duration(seconds)}", file=sys.stderr, flush=True)
 
     def _left(self) -> str:
         """Say how long the rest takes at the rate so far."""

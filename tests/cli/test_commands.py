@@ -39,6 +39,28 @@ def test_warmup_names_every_kernel_it_compiled(featsim):
     assert sum(seconds[:-1]) == pytest.approx(seconds[-1], abs=0.5)
 
 
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ((), [("float64", False, False)]),
+        (("--precision", "float32", "--random-starts"), [("float32", True, False)]),
+        (("--wide",), [("float64", False, True)]),
+        (("--all",), [("float64", True, True), ("float32", True, True)]),
+    ],
+)
+def test_warmup_compiles_what_is_asked_for(featsim, monkeypatch, words, asked):
+    calls = []
+
+    def warm_up(*, precision, random_starts, wide):
+        calls.append((precision, random_starts, wide))
+        yield "kernel", 1.0
+
+    monkeypatch.setattr("featsim.training.warm_up", warm_up)
+    code, out, _ = featsim("warmup", *words)
+    assert code == 0 and calls == asked
+    assert [line.split()[0] for line in out.splitlines()] == ["kernel"] * len(asked) + ["in"]
+
+
 def test_version(featsim):
     assert featsim("--version")[1] == f"featsim {package.__version__}\n"
     found = json.loads(featsim("version", "--json")[1])
