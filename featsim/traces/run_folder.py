@@ -8,7 +8,6 @@ again, so that a resumed run has each record once, and the same bits.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,32 +15,15 @@ from typing import Any, Self
 
 import numpy as np
 
-from featsim.traces.axes import RECORD_AXES, resolve_axes
-from featsim.traces.files import (
-    TraceError,
-    check_writable,
-    is_temporary,
-    plain_json,
-    remove_temporary_files,
-)
-from featsim.traces.lock import LOCK, WriterLock
-from featsim.traces.manifest import (
-    MANIFEST,
-    STATUSES,
-    check_same_inputs,
-    check_same_setting,
-    describe_inputs,
-    read_manifest,
-    run_digest,
-    write_manifest,
-)
+from featsim.traces.axes import RECORD_AXES
+from featsim.traces.files import TraceError, plain_json, remove_temporary_files
+from featsim.traces.lock import WriterLock
+from featsim.traces.manifest import MANIFEST, STATUSES, read_manifest, write_manifest
 from featsim.traces.merge import chunk_names, chunk_path, last_step, merge_chunks
 from featsim.traces.npz import Array, read_npz, write_npz
 from featsim.traces.run_reader import RunReader
+from featsim.traces.run_start import lock_new, new_manifest, start_run
 from featsim.traces.trace import Trace
-from featsim.versions import version_report
-
-_ATTEMPTS = 100
 
 
 class RunFolder(RunReader):
@@ -107,10 +89,10 @@ class RunFolder(RunReader):
             If the folder cannot be written in.
         """
         arrays = {name: np.asarray(value) for name, value in inputs.items()}
-        manifest = _new_manifest(spec, axes, arrays, meta, versions)
-        folder, lock = _lock_new(path)
+        manifest = new_manifest(spec, axes, arrays, meta, versions)
+        folder, lock = lock_new(path)
         try:
-            _start(folder, manifest, arrays)
+            start_run(folder, manifest, arrays)
             return cls._writer(folder, lock)
         except BaseException:
             lock.release(remove=not (folder / MANIFEST).exists())
@@ -388,52 +370,3 @@ class RunFolder(RunReader):
             raise TraceError(
                 f"{self.path} was opened for reading; open it with write=True to go on with the run"
             )
-
-
-def _lock_new(path: str | os.PathLike[str]) -> tuple[Path, WriterLock]:
-    """Make the folder and hold it, before anything in it is read or changed."""
-    for _ in range(_ATTEMPTS - 1):
-        # Another writer may be removing its run, and the folder with it.
-        with contextlib.suppress(FileNotFoundError):
-            folder = check_writable(path)
-            return folder, WriterLock(folder)
-    folder = check_writable(path)
-    return folder, WriterLock(folder)
-
-
-def _start(folder: Path, manifest: dict[str, Any], inputs: Mapping[str, Array]) -> None:
-    """Write manifest and inputs of a new run, or check those of a run that is there."""
-    if not (folder / MANIFEST).exists():
-        if any(path.name != LOCK and not is_temporary(path) for path in folder.iterdir()):
-            raise TraceError(f"{folder} is not empty and holds no featsim run; choose another folder")
-        write_manifest(folder, manifest)
-    found = read_manifest(folder)
-    check_same_setting(folder, found["spec"], manifest["spec"])
-    check_same_setting(folder, found["axes"], manifest["axes"], "axes")
-    check_same_inputs(folder, found["inputs"], manifest["inputs"])
-    if not (folder / "inputs.npz").exists():  # new, or killed before its inputs were written
-        write_npz(folder / "inputs.npz", "inputs", inputs, {})
-
-
-def _new_manifest(
-    spec: Any,
-    axes: Mapping[str, Any] | Iterable[str],
-    inputs: Mapping[str, Array],
-    meta: Mapping[str, Any] | None,
-    versions: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    given = dict(axes) if isinstance(axes, Mapping) else dict.fromkeys(axes)
-    resolved = resolve_axes(
-        {"steps": None, **given}, {name: found for name, found in given.items() if found is not None}
-    )
-    manifest = {
-        "spec": plain_json(spec, "spec"),
-        "axes": {name: list(words) for name, words in resolved.items()},
-        "inputs": describe_inputs(inputs),
-        "meta": plain_json(meta or {}, "meta"),
-        "versions": plain_json(version_report() if versions is None else versions, "versions"),
-        "status": "running",
-        "message": "",
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
-    return {**manifest, "digest": run_digest(manifest)}

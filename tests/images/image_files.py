@@ -10,6 +10,9 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
+import pytest
+
+from featsim.images import ImageFileError, load
 
 
 def idx_bytes(array: np.ndarray) -> bytes:
@@ -104,3 +107,16 @@ class Marker:
 
 def hostile_pickle(folder: Path) -> bytes:
     return pickle.dumps({"data": Marker(folder), "labels": [1]}, protocol=2)
+
+
+def refused(root: Path, name: str, message: str, split: str = "train") -> None:
+    """Check that loading fails with one line that names the file, and changes nothing on disk."""
+    before = {path: path.lstat().st_mtime_ns for path in root.rglob("*")}
+    with pytest.raises(ImageFileError, match=message) as caught:
+        load(name, split, root=root)
+    assert "\n" not in str(caught.value) and str(root) in str(caught.value)
+    assert {path: path.lstat().st_mtime_ns for path in root.rglob("*")} == before
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]
