@@ -1,5 +1,6 @@
 """The compiled cache: never stale, and not needed where nothing can be written."""
 
+import ast
 import os
 import shutil
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import numba
 import pytest
+
+from featsim.kernels import _jit
 
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 
@@ -28,8 +31,6 @@ def run(code, **environment):
 @pytest.fixture
 def kernels(tmp_path):
     """A package featsim.kernels of two files, of which one calls the other."""
-    from featsim.kernels import _jit
-
     folder = tmp_path / "featsim" / "kernels"
     folder.mkdir(parents=True)
     (folder.parent / "__init__.py").touch()
@@ -68,6 +69,18 @@ def test_a_change_in_a_file_that_a_kernel_calls_is_seen(kernels, tmp_path):
     assert run(code, **cache) == "1.0 1"
     write(kernels, 2.0)
     assert run(code, **cache) == "2.0 0"
+
+
+def test_kernels_import_each_other_in_the_one_form_that_the_cache_follows():
+    for path in Path(_jit.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                assert node.level == 0, path
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+                if node.module.startswith("featsim.kernels."):
+                    continue
+            assert not any(name.startswith("featsim.kernels") for name in names), path
 
 
 def test_without_a_place_for_the_cache_kernels_are_compiled_all_the_same(kernels, tmp_path):
