@@ -154,7 +154,6 @@ def run_stepper(
         _catch_interrupt() as pause,
         Progress(n_steps, plan.label, shown=progress, done=run.step) as report,
         report.compiling(),
-        report.compiling(),
     ):
         try:
             _advance(run, lambda: pause.asked, report)
