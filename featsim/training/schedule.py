@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from featsim.machine import check_room
 from featsim.specs import Spec
 from featsim.validation import IntArray, check_choice, check_integer, check_real
 
@@ -74,6 +75,8 @@ class Schedule(Spec):
         ------
         ValueError
             If `batch_size` exceeds `n_samples`.
+        TooLargeError
+            If they do not fit into memory; none has been drawn then.
         """
         if self.batch_size is None:
             return np.empty((self.n_steps, 0), dtype=np.int64)
@@ -82,6 +85,7 @@ class Schedule(Spec):
                 f"batch_size must be <= n_samples = {n_samples}, got {self.batch_size}; "
                 "use batch_size=None for full batch"
             )
+        check_room("minibatches", change="n_steps", n_steps=self.n_steps, batch_size=self.batch_size)
         per_pass = n_samples // self.batch_size
         passes = -(-self.n_steps // per_pass)
         rows = [

@@ -72,6 +72,15 @@ def test_filters_beyond_memory_in_few_coordinates_are_refused(rng):
         train(model, data, schedule=Schedule(n_steps=1), rng=rng)
 
 
+def test_minibatches_beyond_memory_are_refused_before_any_is_drawn(rng):
+    before = state(rng)
+    with pytest.raises(
+        TooLargeError, match=rf"minibatches .* n_steps {HUGE:,}, batch_size 4 .*smaller n_steps"
+    ):
+        Schedule(n_steps=HUGE, batch_size=4).draw_batches(6, rng)
+    assert state(rng) == before
+
+
 def test_weights_that_are_given_are_not_counted(monkeypatch):
     given = settings("patches")
     weights = np.zeros((3, 2, 8))
