@@ -126,9 +126,9 @@ class Worker:
 
     def warm(self, size: Any, case: Any) -> None:
         """Run two steps of a small problem, once for each kind: libraries are loaded, kernels compiled."""
-        if (type(size), case.norm) not in self._warm:
+        if (size, case.norm) not in self._warm:
             self._module.prepare(self._module.convert(size.make()), case, 2)()
-            self._warm.add((type(size), case.norm))
+            self._warm.add((size, case.norm))
 
     def load(self, size: Any, case: Any) -> float:
         """Draw the data and hold them as the program does; return their MB. Memory counts from before."""

@@ -26,7 +26,6 @@ AGREEMENT = 1e-9
 _CHECK_STEPS = 5
 _EXPENSIVE = 4e10  # FLOP above which agreement is checked on fewer steps
 
-_WARM_PATCHES = PatchSize("warm-up", 2, 4, 4, 16, 16)
 _WARM_SYMMETRIC = SymmetricSize("warm-up", 16, 8, 32)
 
 # For the forecast alone: FLOP per second, how many times slower the programs are, seconds to start them all.
@@ -98,6 +97,13 @@ def _cut(size: PatchSize, case: Case) -> PatchSize:
     return dataclasses.replace(size, n_samples=250) if size.name == "large" and case.norm else size
 
 
+def rehearsal(size: Size) -> Size:
+    """Return a small problem of the same kind, for which every program loads and compiles the same code."""
+    if isinstance(size, PatchSize):
+        return dataclasses.replace(size, name="warm-up", n_samples=2 * size.n_classes)
+    return _WARM_SYMMETRIC
+
+
 def forecast(row: Row, names: Sequence[str], effort: Effort) -> float:
     """Return about how many seconds a row takes with all its rounds."""
     N, d, K = row.size.gemm_shape
@@ -135,7 +141,7 @@ def measure(
     threads = peers[0].threads
     clock = 0 if threads == 1 else 1
     n_check = _check_steps(row)
-    together(peers, "warm", _WARM_PATCHES if isinstance(row.size, PatchSize) else _WARM_SYMMETRIC, row.case)
+    together(peers, "warm", rehearsal(row.size), row.case)
     data = together(peers, "load", row.size, row.case)
     together(peers, "prepare", n_check)
     outcomes = {peer.name: peer("run") for peer in peers}

@@ -27,7 +27,7 @@ from featsim.training.stepper import Arrays, Chunk, Footprint
 from featsim.training.whitening import WhiteningSchedule, whitening_matrix
 from featsim.validation import FloatArray, IntArray, check_array
 
-_ROWS = 4096
+_ROWS = 256
 _TABLES = ("robust_table", "nonrobust_table")
 _COEFFICIENTS = ("robust_coef", "nonrobust_coef", "rest_norm", *_TABLES)
 _LOGITS = ("robust_logit", "nonrobust_logit", "nonrobust_share")

@@ -254,10 +254,10 @@ def test_what_is_measured_is_written_row_by_row():
 @pytest.mark.slow
 def test_memory_of_a_row_is_its_data_its_trace_and_a_little():
     """A problem of 32 MB in fresh processes: none holds less, and featsim no second copy of the data."""
-    process, workload = load("_bench_process"), load("_workload")
+    process, workload, rows = load("_bench_process"), load("_workload"), load("_bench_rows")
     size, case = workload.PatchSize("test", 10, 4, 16, 256, 1000), workload.CASES[0]
     with process.programs(["featsim", "numpy"], 1) as peers:
-        process.together(peers, "warm", workload.PatchSize("warm-up", 2, 4, 4, 16, 16), case)
+        process.together(peers, "warm", rows.rehearsal(size), case)
         data = process.together(peers, "load", size, case)
         process.together(peers, "prepare", 2)
         process.together(peers, "run")
