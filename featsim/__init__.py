@@ -8,6 +8,7 @@ types in the rooms: ``from featsim.models import TwoLayerSpec``.
 from importlib import import_module
 from typing import Any
 
+from featsim._collector import uncollected
 from featsim._version import __version__
 
 # To publish a name of a room, add it here: the documentation lists it and the tests load it.
@@ -260,7 +261,8 @@ def __getattr__(name: str) -> Any:
     """Load a public name from its room on first use (PEP 562)."""
     if name not in _PUBLIC:
         raise AttributeError(f"module 'featsim' has no attribute {name!r}")
-    value = getattr(import_module(_PUBLIC[name]), name)
+    with uncollected():
+        value = getattr(import_module(_PUBLIC[name]), name)
     globals()[name] = value
     return value
 

@@ -106,3 +106,12 @@ def test_full_report_adds_what_traces_do_not_hold(monkeypatch: pytest.MonkeyPatc
     assert report["matplotlib"] == metadata.version("matplotlib")
     assert report["threads OPENBLAS_NUM_THREADS"] == "1"
     assert "processors" in report["threads"]
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_the_collector_is_as_it_was_after_a_name_is_loaded(collects: bool) -> None:
+    before = "" if collects else "gc.disable(); "
+    code = f"import gc; {before}from featsim import GradientAttack; print(gc.isenabled())"
+    assert run_python(code).strip() == str(collects)
+    failing = f"import gc; {before}import featsim; print(hasattr(featsim, 'nothing'), gc.isenabled())"
+    assert run_python(failing).split() == ["False", str(collects)]

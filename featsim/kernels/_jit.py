@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gc
 import hashlib
 import inspect
 import re
@@ -13,6 +12,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 
+from featsim._collector import uncollected
 from featsim.kernels._parts import PartCompiler
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -55,18 +55,13 @@ def _source(path: Path) -> str:
         return ""
 
 
-def _uncollected(compile_for: Function) -> Function:
-    """Compile without garbage collection: it would look again and again at objects that all stay."""
+def _without_collector(compile_for: Function) -> Function:
+    """Compile, or load from the cache, without the garbage collector."""
 
     @functools.wraps(compile_for)
     def compile_signature(*args: Any) -> Any:
-        collects = gc.isenabled()
-        gc.disable()
-        try:
+        with uncollected():
             return compile_for(*args)
-        finally:
-            if collects:
-                gc.enable()
 
     return cast(Function, compile_signature)
 
@@ -83,7 +78,7 @@ def jit(function: Function) -> Function:
     except RuntimeError:  # neither the package nor the user's cache folder is writable
         compiled = numba.njit(**_OPTIONS)(function)
     if hasattr(compiled, "compile"):
-        compiled.compile = _uncollected(compiled.compile)
+        compiled.compile = _without_collector(compiled.compile)
     return cast(Function, compiled)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numba
 import pytest
 
+import featsim
 from featsim.kernels import _jit
 
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
@@ -34,6 +35,7 @@ def kernels(tmp_path):
     folder = tmp_path / "featsim" / "kernels"
     folder.mkdir(parents=True)
     (folder.parent / "__init__.py").touch()
+    shutil.copy(Path(featsim.__file__).with_name("_collector.py"), folder.parent)
     (folder / "__init__.py").touch()
     for name in ("_jit.py", "_parts.py"):
         shutil.copy(Path(_jit.__file__).with_name(name), folder)
