@@ -95,7 +95,7 @@ def seeds_rows(size: str) -> list[Row]:
     if size == "quick":
         return [Row("seeds/test/clean", workload_rows("quick")[0].size, Case(None, 0))]
     cases = (Case(None, 0), Case("l2", 10))
-    return [Row(f"seeds/{of.name}/{case.name}", of, case) for of in SIZES[:2] for case in cases]
+    return [Row(f"seeds/{SIZES[1].name}/{case.name}", SIZES[1], case) for case in cases]
 
 
 def measure_seeds(row: Row, effort: Effort) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def measure_seeds(row: Row, effort: Effort) -> dict[str, Any]:
         [sys.executable, str(_SEEDS), request], check=True, stdout=subprocess.PIPE, text=True
     )
     found = json.loads(answer.stdout)
-    gain = statistics.median(one / two for one, two in zip(found["one"], found["two"], strict=True))
+    gain = _gain(found["one"], found["two"])
     return {
         "key": row.key,
         "size": row.size.name,
@@ -118,8 +118,14 @@ def measure_seeds(row: Row, effort: Effort) -> dict[str, Any]:
         "seconds_to_start": found["start"],
         "same_bits": found["same_bits"],
         "gain": gain,
+        "gain_of_loops": _gain(found["loops_one"], found["loops_two"]),
         "targets": [] if row.size.name == "test" else [target("two processes", _TWO_PROCESSORS, gain)],
     }
+
+
+def _gain(one: list[float], two: list[float]) -> float:
+    """Return the median over the rounds."""
+    return statistics.median(alone / both for alone, both in zip(one, two, strict=True))
 
 
 def measure_start(what: str, repeats: int) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def _measured(row: dict[str, Any]) -> str:
     if kind(row) == "tracing":
         return f"recording everything costs {100 * row['cost']:.1f} %"
     if kind(row) == "seeds":
-        return f"{row['gain']:.2f} x with two processes"
+        return f"{row['gain']:.2f} x with two processes, loops of plain Python {row['gain_of_loops']:.2f} x"
     if kind(row) == "start":
         return f"{row['seconds']:.2f} s"
     faster = ", ".join(f"{ratio:.2f} x {LABELS[name]}" for name, ratio in row["times_faster_than"].items())
@@ -111,7 +111,10 @@ def _own(rows: Rows) -> list[list[str]]:
             table.append([what, f"{row['size']}, clean", f"{100 * row['cost']:.1f} %", wanted])
         elif kind(row) == "seeds":
             what = "8 seeds with two processes, which are there already: times sooner"
-            measured = f"{row['gain']:.2f} ({row['seconds_one']:.1f} and {row['seconds_two']:.1f} s)"
+            measured = (
+                f"{row['gain']:.2f} ({row['seconds_one']:.1f} and {row['seconds_two']:.1f} s); "
+                f"loops of plain Python {row['gain_of_loops']:.2f}"
+            )
             wanted = f"at least {row['targets'][0]['target']:g}, {met}" if met else "none set"
             table.append([what, f"{row['size']}, {row['case']}", measured, wanted])
         else:

@@ -1,6 +1,7 @@
 """Eight seeds by featsim's `map_runs`, in one process and in two, in turn; prints the seconds as JSON.
 
-A process of its own: what a user's script would be.
+A process of its own: what a user's script would be. Beside it eight loops of plain Python, which share
+nothing but the machine: their gain is what the machine gave at that moment.
 """
 
 from __future__ import annotations
@@ -18,12 +19,21 @@ from _workload import Case, Size
 from featsim import map_runs
 
 _N_SEEDS = 8
+_LOOP_SECONDS = 0.5
 
 
 def one_run(item: tuple[Size, Case, int, int]) -> dict[str, np.ndarray]:
     """Draw the data of a seed and train on them."""
     size, case, seed, n_steps = item
     return prepare(convert(size.make(seed)), case, n_steps)()
+
+
+def loop(n: int) -> int:
+    """Count, in plain Python."""
+    total = 0
+    for number in range(n):
+        total += number
+    return total
 
 
 def main() -> None:
@@ -41,15 +51,28 @@ def main() -> None:
     # Both processes are there now; the one that came later has yet to load the kernels.
     map_runs(one_run, items, jobs=2)
     times: dict[int, list[float]] = {1: [], 2: []}
+    loops: dict[int, list[float]] = {1: [], 2: []}
     runs: dict[int, Any] = {}
+    counts = [_numbers(_LOOP_SECONDS)] * _N_SEEDS
     for _ in range(rounds):
-        for jobs, found in times.items():
+        for jobs in times:
             begin = time.perf_counter()
             runs[jobs] = map_runs(one_run, items, jobs=jobs)
-            found.append(time.perf_counter() - begin)
+            middle = time.perf_counter()
+            map_runs(loop, counts, jobs=jobs)
+            times[jobs].append(middle - begin)
+            loops[jobs].append(time.perf_counter() - middle)
     pairs = zip(runs[1], runs[2], strict=True)
     same = all(np.array_equal(one[array], two[array]) for one, two in pairs for array in one)
-    print(json.dumps({"steps": count, "start": start, "one": times[1], "two": times[2], "same_bits": same}))
+    found = {"steps": count, "start": start, "one": times[1], "two": times[2], "same_bits": same}
+    print(json.dumps({**found, "loops_one": loops[1], "loops_two": loops[2]}))
+
+
+def _numbers(seconds: float) -> int:
+    """Return how many numbers a loop counts in so much time."""
+    begin = time.perf_counter()
+    loop(5_000_000)
+    return int(5_000_000 * seconds / (time.perf_counter() - begin))
 
 
 def _steps(size: Size, case: Case, seconds: float) -> int:
