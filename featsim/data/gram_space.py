@@ -179,7 +179,13 @@ class GramSpace(Spec):
             Naming the sizes.
         """
         dim = self.n_features + int(min(n_noise + n_filters, self.rest_dim))
-        check_room("samples", n_numbers=n_patches * dim, patches=n_patches, filters=n_filters)
+        check_room(
+            "samples",
+            change="n_samples or width",
+            n_numbers=n_patches * dim,
+            patches=n_patches,
+            filters=n_filters,
+        )
 
     def noise_rows(self, n_rows: int, n_filters: int, rng: np.random.Generator) -> FloatArray:
         """Draw noise outside the features, with columns left for the filters.

@@ -74,7 +74,7 @@ class MarginMixtureSpec(Spec):
         """
         count = check_integer("n_samples", n_samples, minimum=1)
         check_generator("rng", rng)
-        check_room("samples", change="dim", n_samples=count, dim=self.dim)
+        check_room("samples", change="n_samples or dim", n_samples=count, dim=self.dim)
         y = rng.integers(2, size=count)
         small = rng.random(count) < self.small_share
         X = self.noise_norm / np.sqrt(self.dim) * rng.standard_normal((count, self.dim))

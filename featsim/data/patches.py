@@ -150,7 +150,8 @@ def sample_patches(spec: PatchDataSpec, n_samples: int, rng: np.random.Generator
        "Data".
     """
     _check_request(spec, n_samples, rng)
-    check_room("samples", change="dim", n_samples=n_samples, n_patches=spec.n_patches, dim=spec.dim)
+    sizes = {"n_samples": n_samples, "n_patches": spec.n_patches, "dim": spec.dim}
+    check_room("samples", change="n_samples or dim", **sizes)
     u, v = feature_basis(spec.features, spec.n_classes, spec.dim, rng)
     return _draw(spec, n_samples, u, v, rng)
 

@@ -131,7 +131,7 @@ class SphereSliceSpec(Spec):
         """Draw points one by one, each until it keeps its distance, then the order of labels."""
         n = check_integer("n_samples", n_samples, minimum=1)
         check_generator("rng", rng)
-        check_room("samples", change="dim", n_samples=n, dim=self.dim)
+        check_room("samples", change="n_samples or dim", n_samples=n, dim=self.dim)
         s = np.sqrt(1.0 - self.constant**2)
         points: list[FloatArray] = []
         for _ in range(_MOST_TRIES):
@@ -181,7 +181,7 @@ class SeparatedSphereSpec(Spec):
         """Draw points, then the order of labels."""
         n = check_integer("n_samples", n_samples, minimum=2)
         check_generator("rng", rng)
-        check_room("samples", change="dim", n_samples=n, dim=self.dim)
+        check_room("samples", change="n_samples or dim", n_samples=n, dim=self.dim)
         X = rng.standard_normal((n, self.dim))
         X /= np.linalg.norm(X, axis=1, keepdims=True)
         y = _halves(n, rng)

@@ -191,7 +191,7 @@ def sample_signal_noise(spec: SignalNoiseSpec, n_samples: int, rng: np.random.Ge
     n_samples = check_integer("n_samples", n_samples, minimum=1)
     check_generator("rng", rng)
     count = max(n_samples, spec.n_fresh)
-    check_room("samples", change="dim", n_samples=count, n_patches=spec.n_patches, dim=spec.dim)
+    check_room("samples", change="n_samples or dim", n_samples=count, n_patches=spec.n_patches, dim=spec.dim)
     signal = np.zeros(spec.dim)
     if spec.signal == "axis":
         signal[0] = 1.0

@@ -232,7 +232,7 @@ def sample_sparse_coding(
     n_samples = check_integer("n_samples", n_samples, minimum=1)
     check_generator("rng", rng)
     check_room("atoms of the dictionary", change="dim", dim=spec.dim, atoms=spec.atoms)
-    check_room("samples", change="dim", n_samples=max(n_samples, spec.n_fresh), dim=spec.dim)
+    check_room("samples", change="n_samples or dim", n_samples=max(n_samples, spec.n_fresh), dim=spec.dim)
     dictionary = np.eye(spec.dim, spec.atoms)
     if spec.dictionary == "random":
         basis, triangle = np.linalg.qr(rng.standard_normal((spec.dim, spec.dim)))

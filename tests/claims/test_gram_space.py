@@ -94,14 +94,18 @@ def test_the_barrier_decides_at_large_d(times, learns):
 
 @pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 def test_run_times_do_not_depend_on_the_dimension():
-    """Processor time, the least of several: as the claim."""
+    """Processor time, the least of several, as the claim; in turn, for other tests run beside this one."""
     base = get_scenario("gram-space/A-1e8").with_settings({"data.n_fresh": 0})
-    low, high = (
-        measure(measures.run_times, 1000, 7, scenario=base.with_settings({"data.dim": dim}))
-        for dim in (1e3, 1e12)
-    )
-    assert high["train"] < 1.5 * low["train"]
-    assert high["draw"] < 1.5 * low["draw"]
+    found = [
+        [
+            measure(measures.run_times, 1000, 7, scenario=base.with_settings({"data.dim": dim}))
+            for dim in (1e3, 1e12)
+        ]
+        for _ in range(3)
+    ]
+    for part in ("train", "draw"):
+        low, high = (min(times[part] for times in runs) for runs in zip(*found, strict=True))
+        assert high < 1.5 * low
 
 
 def test_every_scenario_runs_in_few_steps():

@@ -61,10 +61,13 @@ def test_a_trace_beyond_memory_is_one_line(small_run, monkeypatch):
     assert err.count("\n") == 1 and machine.TooLargeError.__name__ not in err
 
 
-@pytest.mark.parametrize(("change", "what"), [("width", "initial weights"), ("data.dim", "samples")])
+@pytest.mark.parametrize(
+    ("change", "what", "smaller"),
+    [("width", "initial weights", "width"), ("data.dim", "samples", "n_samples or dim")],
+)
 @pytest.mark.parametrize("words", [(), ("--estimate",), ("--seeds", 2, "--jobs", 2)])
-def test_a_width_or_dimension_beyond_memory_is_one_line(small_run, change, what, words):
+def test_a_width_or_dimension_beyond_memory_is_one_line(small_run, change, what, smaller, words):
     code, out, err = small_run(*words, changes=(f"{change}={10**14}",))
     assert code == 2 and out == "" and err.count("\n") == 1
     assert err.startswith(f"featsim: error: the {what} must fit into memory, where ")
-    assert err.endswith(f"; use a smaller {change.rpartition('.')[2]}\n")
+    assert err.endswith(f"; use a smaller {smaller}\n")
